@@ -1,0 +1,7 @@
+"""Append-only logs: one writer, any number of readers. Nothing here knows LlamaIndex."""
+
+from __future__ import annotations
+
+from .memory import MemoryLog
+
+__all__ = ["MemoryLog"]

@@ -1,0 +1,125 @@
+"""The log of a live run: a list, integer cursors, and one future per parked reader."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+Waiter = asyncio.Future[None]
+
+
+class MemoryLog(Generic[T]):
+    """An append-only list of entries that readers of any thread and event loop can wait on.
+
+    It is closed by its last entry, and fenced from then on: whoever still appends is told so.
+    Entry number `seq` (1, 2, 3, ...) is `entries[seq - 1]`.
+
+    Attributes:
+        entries: what was appended so far. Read it freely; only `append` and `close` may change it.
+        closed: True as soon as the last entry is in.
+    """
+
+    __slots__ = ("_end_waiters", "_lock", "_waiters", "closed", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[T] = []
+        self.closed = False
+        # A writer that looks for waiters must not miss one that is just being parked.
+        self._lock = threading.Lock()
+        self._waiters: dict[Waiter, None] = {}
+        self._end_waiters: dict[Waiter, None] = {}
+
+    def append(self, entry: T) -> int:
+        """Add an entry and wake who waits for it.
+
+        Returns:
+            Its `seq`, or 0 when the log is closed and the entry was refused.
+        """
+        with self._lock:
+            if self.closed:
+                return 0
+            self.entries.append(entry)
+            seq = len(self.entries)
+            woken = self._waiters
+            if woken:
+                self._waiters = {}
+        if woken:
+            _wake(woken)
+        return seq
+
+    def close(self, entry: T) -> int:
+        """Add the last entry and refuse all that come after it.
+
+        Returns:
+            Its `seq`, or 0 when the log was closed already.
+        """
+        with self._lock:
+            if self.closed:
+                return 0
+            self.entries.append(entry)
+            self.closed = True
+            seq = len(self.entries)
+            woken = {**self._waiters, **self._end_waiters}
+            self._waiters = {}
+            self._end_waiters = {}
+        _wake(woken)
+        return seq
+
+    def waiter(self, after: int) -> Waiter | None:
+        """A future of the running loop that is done when there may be an entry after `after`.
+
+        Returns:
+            None when there is nothing to wait for: such an entry exists, or the log is closed.
+            A reader that stops waiting gives the future back with `forget`.
+        """
+        with self._lock:
+            if self.closed or len(self.entries) > after:
+                return None
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters[waiter] = None
+            return waiter
+
+    def end_waiter(self) -> Waiter | None:
+        """A future of the running loop that is done when the log is closed, None if it is."""
+        with self._lock:
+            if self.closed:
+                return None
+            waiter = asyncio.get_running_loop().create_future()
+            self._end_waiters[waiter] = None
+            return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Drop a future that nobody waits for any more (its reader was cancelled)."""
+        with self._lock:
+            self._waiters.pop(waiter, None)
+            self._end_waiters.pop(waiter, None)
+
+
+def resolve(waiters: Iterable[Waiter]) -> None:
+    """Mark futures of the running loop as done, but for those that were cancelled meanwhile."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def _wake(waiters: Iterable[Waiter]) -> None:
+    """Resolve each waiter on its own loop: at once on the running one, by one call on others."""
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
+    for waiter in waiters:
+        loop = waiter.get_loop()
+        if loop is not here:
+            elsewhere.setdefault(loop, []).append(waiter)
+        elif not waiter.done():
+            waiter.set_result(None)
+    for loop, theirs in elsewhere.items():
+        # A closed loop has no readers left that could be woken.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(resolve, theirs)

@@ -1,0 +1,355 @@
+"""A run of an upstream workflow, pumped into its log.
+
+Upstream's stream may end early (U6), never (U5), or be read by somebody else (U1). A `Run` reads
+it once, for everybody, and races it against the run's result, so that its log always ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from workflows.errors import (
+    WorkflowCancelledByUser,
+    WorkflowRuntimeError,
+    WorkflowTimeoutError,
+)
+from workflows.events import StepState
+from workflows.handler import WorkflowHandler
+
+from .errors import RunCancelled, RunLost
+from .events import (
+    Event,
+    StepStateChanged,
+    StopEvent,
+    WorkflowCancelledEvent,
+    WorkflowFailedEvent,
+    WorkflowTimedOutEvent,
+)
+from .stream import Ending, EventStream
+
+logger = logging.getLogger("llama_index_streaming_ext")
+
+# Turns of the event loop in which all that was published before a result is certainly in the log.
+_SETTLE_TURNS = 3
+# How long a StopEvent may wait for the result it announces, seconds. Upstream's own clean-up takes
+# up to half a second in between; what waits longer was written by a step (U6).
+_HOLD = 1.0
+
+_ENDINGS: dict[str, type[StopEvent]] = {
+    "cancelled": WorkflowCancelledEvent,
+    "failed": WorkflowFailedEvent,
+    "timed_out": WorkflowTimedOutEvent,
+}
+_SAID_BY_UPSTREAM = tuple(_ENDINGS.values())
+
+_runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+
+
+def current_run() -> Run | None:
+    """The run whose step is being executed, None outside of one.
+
+    It is found by the public tag that upstream sets, which also reaches executor threads. A bare
+    ContextVar would make a nested child write into its parent's log.
+    """
+    run_id = active_instrument_tags.get().get("llamaindex.run_id")
+    return find_run(run_id) if isinstance(run_id, str) else None
+
+
+def find_run(run_id: str) -> Run | None:
+    """The run of that id, None if there is none in this process (any more)."""
+    return _runs.get(run_id)
+
+
+class Run:
+    """One run: upstream's handler, the log that it is pumped into, and how to end it.
+
+    Args:
+        upstream: the handler of a run that has just been started.
+        keep_raw: as for `EventStream`.
+        at_end: awaited when the result is there, before the terminal record is written.
+
+    Attributes:
+        upstream: upstream's handler.
+        stream: the log.
+        loop: the event loop that the run lives on.
+        handler: the handler that users have, weakly.
+        guarded: whether the steps of this run are ours, so that `kill` reaches them.
+    """
+
+    def __init__(
+        self,
+        upstream: WorkflowHandler,
+        *,
+        keep_raw: bool = False,
+        at_end: Callable[[], Awaitable[None]] | None = None,
+        guarded: bool = False,
+    ) -> None:
+        self.upstream = upstream
+        self.stream = EventStream(upstream.run_id, keep_raw=keep_raw)
+        self.loop = asyncio.get_running_loop()
+        self.guarded = guarded
+        self.handler: weakref.ref[Any] | None = None
+        self._at_end = at_end
+        self._held: StopEvent | None = None
+        self._behind: list[Event] = []
+        # None as long as this runtime has not said that it tells of its steps.
+        self._step_ended: bool | None = None
+        self._holding: asyncio.TimerHandle | None = None
+        self._stop_came = asyncio.Event()
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._children: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._parent: weakref.ref[Run] | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
+        self.stream.written_on(self.loop, self._finish)
+        self._join_parent()
+        _runs[upstream.run_id] = self
+        self._result: asyncio.Task[StopEvent] = asyncio.create_task(upstream.stop_event_result())
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    # What the handler needs
+
+    async def result(self) -> StopEvent:
+        """Upstream's stop event; raises what upstream raises.
+
+        Being cancelled here cancels the run, as upstream does, but at once and with all its steps.
+        """
+        self.stream.outcome_asked = True
+        try:
+            stop = await asyncio.shield(self._result)
+        except asyncio.CancelledError:
+            if not self._result.done():
+                self.kill()
+            raise
+        finally:
+            if self._result.done():
+                await self.stream.ended()
+        return stop
+
+    def kill(self) -> None:
+        """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
+        for step in list(self._steps):
+            step.cancel()
+        self._result.cancel()
+        # Cancelled hard, upstream forgets the task that waits for its mail; any mail ends it.
+        self.upstream.ctx.send_event(Event())
+
+    def detach(self) -> None:
+        """Go on when the run in whose step this one was started is cancelled."""
+        parent = self._parent() if self._parent is not None else None
+        if parent is not None:
+            parent._children.discard(self)
+        self._parent = None
+
+    @contextmanager
+    def working(self) -> Generator[None, None, None]:
+        """The current task works on a step of this run: it is cancelled with it."""
+        task = asyncio.current_task()
+        if task is None or task in self._steps:
+            yield
+            return
+        self._steps.add(task)
+        try:
+            yield
+        finally:
+            self._steps.discard(task)
+
+    # The pump
+
+    async def _supervise(self) -> None:
+        """Pump until upstream has a result, and see that the log ends with it."""
+        pump = asyncio.create_task(self._pump())
+        try:
+            await asyncio.wait({self._result})
+            await self._settle(pump)
+            if self._at_end is not None:
+                await self._at_end()
+        except asyncio.CancelledError:
+            # The loop is being shut down (asyncio.run cancels every task).
+            self.kill()
+            raise
+        finally:
+            self._finish()
+            # A lost run is cleaned up by the garbage collector, when its loop is long closed.
+            if not self.loop.is_closed():
+                pump.cancel()
+
+    async def _pump(self) -> None:
+        """Read upstream's queue into the log, also past a StopEvent that a step wrote (U6)."""
+        ctx = self.upstream.ctx
+        while True:
+            # The class's method: the instance's may be one that reads this very log.
+            events: AsyncGenerator[Event, None] = type(ctx).stream_events(ctx)
+            try:
+                async for event in events:
+                    self._take(event)
+            except WorkflowRuntimeError:
+                # U1: the run is over and its queue is empty.
+                return
+
+    def _take(self, event: Event) -> None:
+        """Put an event into the log, or hold it while it may be the last one."""
+        if self._held is not None:
+            self._behind.append(event)
+        elif isinstance(event, StopEvent) and self._may_be_the_end(event):
+            # Whether it is shows when the result is there. Meanwhile nothing overtakes it.
+            self._held = event
+            self._holding = self.loop.call_later(_HOLD, self._release)
+            self._stop_came.set()
+        else:
+            if isinstance(event, StepStateChanged):
+                self._step_ended = event.step_state is StepState.NOT_RUNNING
+            elif self._step_ended:
+                self._step_ended = False
+            self.stream.append(event)
+
+    def _may_be_the_end(self, event: StopEvent) -> bool:
+        """Whether upstream may have written a StopEvent, not a step (U6).
+
+        Upstream says that the step has ended right before it publishes what the step returned.
+        """
+        if isinstance(event, _SAID_BY_UPSTREAM):
+            return True
+        return self._step_ended is not False
+
+    def _release(self) -> None:
+        """The held StopEvent was written by a step: it is an event like others."""
+        held, behind = self._held, self._behind
+        self._held, self._behind = None, []
+        if self._holding is not None:
+            self._holding.cancel()
+        if held is not None:
+            self.stream.append(held)
+        for event in behind:
+            self._take(event)
+
+    async def _settle(self, pump: asyncio.Task[None]) -> None:
+        """Wait until all that was published before the result is in the log."""
+        for _ in range(_SETTLE_TURNS):
+            await asyncio.sleep(0)
+        if self._result.cancelled() or self._stop_came.is_set() or pump.done():
+            return
+        # Runtimes that publish over a network may be late with the last event.
+        stop_came = asyncio.create_task(self._stop_came.wait())
+        await asyncio.wait({stop_came, pump}, timeout=_HOLD, return_when="FIRST_COMPLETED")
+        stop_came.cancel()
+
+    # The end
+
+    def _finish(self) -> None:
+        """Write the terminal record, once."""
+        if self.stream.closed:
+            return
+        ending = self._ending()
+        while self._held is not None and not self._announces(self._held, ending):
+            self._release()
+        if self._holding is not None:
+            self._holding.cancel()
+        last = self._held or _terminal_event(ending)
+        self.stream.close(_said_both_ways(last), ending)
+        self._after(ending)
+
+    def _after(self, ending: Ending) -> None:
+        """The log is closed: nobody may go on working for it."""
+        self.upstream.ctx.__dict__.pop("stream_events", None)
+        if ending.status == "lost":
+            return
+        for step in list(self._steps):
+            step.cancel()
+        if ending.status != "completed":
+            for child in list(self._children):
+                child.cancel_soon()
+        if self.handler is None or self.handler() is None:
+            self.report()
+
+    def cancel_soon(self) -> None:
+        """Cancel the run from synchronous code: hard where its steps obey, else as users do."""
+        if self.stream.done:
+            return
+        if self.guarded:
+            self.kill()
+            return
+        cancelling = self.loop.create_task(self.upstream.cancel_run())
+        self._cancelling.add(cancelling)
+        cancelling.add_done_callback(self._cancelling.discard)
+
+    def report(self) -> None:
+        """Log a failure that nobody has asked for, once (U4: upstream says nothing at all)."""
+        error = self.stream.failure
+        if error is None or self.stream.outcome_asked:
+            return
+        self.stream.outcome_asked = True
+        logger.error(
+            "Run '%s' failed, and nobody asked for its outcome: %r",
+            self.upstream.run_id,
+            error,
+            exc_info=error,
+        )
+
+    def _ending(self) -> Ending:
+        result = self._result
+        if not result.done():
+            lost = self.loop.is_closed()
+            error = RunLost(self.upstream.run_id) if lost else RunCancelled(self.upstream.run_id)
+            return Ending("lost" if lost else "cancelled", error=error)
+        if result.cancelled():
+            return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
+        error = result.exception()
+        if error is None:
+            stop = result.result()
+            return Ending("completed", stop.result if type(stop) is StopEvent else stop)
+        if isinstance(error, WorkflowCancelledByUser):
+            return Ending("cancelled", error=error)
+        if isinstance(error, WorkflowTimeoutError):
+            steps = self._held.active_steps if isinstance(self._held, WorkflowTimedOutEvent) else []
+            return Ending("timed_out", error=error, steps=tuple(steps))
+        return Ending("failed", error=error)
+
+    def _announces(self, held: StopEvent, ending: Ending) -> bool:
+        """Whether a streamed StopEvent is the one that the run ended with."""
+        if ending.status == "completed":
+            # Other runtimes than the basic one hand out copies.
+            stop = self._result.result()
+            return held is stop or (type(held) is type(stop) and not self._behind)
+        return isinstance(held, _ENDINGS.get(ending.status, ()))
+
+    def _join_parent(self) -> None:
+        """A run that is started inside another run's step is cancelled with it."""
+        parent = current_run()
+        if parent is not None and not parent.stream.done:
+            parent._children.add(self)
+            self._parent = weakref.ref(parent)
+
+
+def _terminal_event(ending: Ending) -> StopEvent:
+    """The last event of a run whose end upstream did not publish (U5)."""
+    if ending.status == "completed":
+        result = ending.result
+        return result if isinstance(result, StopEvent) else StopEvent(result=result)
+    if ending.status == "cancelled":
+        return WorkflowCancelledEvent()
+    error = ending.error
+    exception = error if isinstance(error, Exception) else RuntimeError(repr(error))
+    if ending.status == "timed_out":
+        return WorkflowTimedOutEvent(timeout=0.0, active_steps=list(ending.steps))
+    return WorkflowFailedEvent(step_name="", exception=exception)
+
+
+def _said_both_ways(event: StopEvent) -> StopEvent:
+    """A failure that answers to both namings that upstream's documents have used."""
+    if not isinstance(event, WorkflowFailedEvent) or "exception_type" in event:
+        return event
+    said, error = event.model_copy(), event.exception
+    said._data = {  # pyright: ignore[reportPrivateUsage] # model_copy shares it
+        **event.to_dict(),
+        "exception_type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "exception_message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    return said

@@ -1,0 +1,147 @@
+"""What our classes do around each step of a user's workflow, and what steps can call."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from workflows import Context
+from workflows.errors import ContextStateError
+
+from .compact import shallow_copy
+from .errors import LoopClosed, NotInStep, StepCancelled
+from .events import Event
+from .run import current_run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GUARDED = "__streaming_ext_guarded__"
+
+
+def is_step(member: object) -> bool:
+    """Whether a member of a class is a step, that is, was decorated with `@step`."""
+    # Upstream marks steps with this private attribute only; canary: tests/upstream/test_steps.py
+    return callable(member) and hasattr(member, "_step_config")
+
+
+def guarded(step: F) -> F:
+    """A step that can be stopped, and that cannot hang its run.
+
+    - Its task is known to its run, which cancels it when the run has ended (U5: upstream lets the
+      step of a hard-cancelled run go on).
+    - A CancelledError that it raises while nobody has cancelled it is a failure (U5: upstream
+      waits for such a step for ever).
+    """
+    if hasattr(step, _GUARDED):
+        return step
+    guard = _guard_async(step) if inspect.iscoroutinefunction(step) else _guard_sync(step)
+    setattr(guard, _GUARDED, True)
+    return cast("F", guard)
+
+
+def guard_steps(cls: type) -> None:
+    """Guard every step of a class, its own and those that it inherits."""
+    for name in dir(cls):
+        member = getattr(cls, name, None)
+        if is_step(member) and not hasattr(member, _GUARDED):
+            setattr(cls, name, guarded(cast("Callable[..., Any]", member)))
+
+
+def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
+    """A function that writes events to the stream of the current step, from any thread (U8).
+
+    Take it in a step; call it there, in `asyncio.to_thread`, in a thread of your own, in a sync
+    step:
+
+        @step
+        def crunch(self, ctx: Context, ev: StartEvent) -> StopEvent:
+            write = stream_writer(ctx)
+            for row in rows:
+                write(Progress(row=row))
+
+    What is written after the run has ended is dropped, as the log is closed then.
+
+    Args:
+        ctx: the context that the step was called with.
+
+    Raises:
+        NotInStep: no step is being executed, or, in a sync step, its run is not one of ours.
+
+    The function itself raises LoopClosed when the event loop of the run is closed.
+    """
+    try:
+        ctx.write_event_to_stream(None)  # writes nothing, but tells whether it could
+    except ContextStateError as error:
+        raise NotInStep(
+            "stream_writer(ctx) takes the context of a running step: call it inside the step, "
+            "with the ctx that the step was given."
+        ) from error
+    loop = _loop_of_step()
+
+    def write(event: Event) -> None:
+        """Write an event to the stream; callable from any thread."""
+        if _running_loop() is loop:
+            ctx.write_event_to_stream(event)
+            return
+        try:
+            # The caller may change its event before the loop gets to see it.
+            loop.call_soon_threadsafe(ctx.write_event_to_stream, shallow_copy(event))
+        except RuntimeError as error:
+            raise LoopClosed(
+                f"{type(event).__name__} cannot be written: the event loop of its run is closed."
+            ) from error
+
+    return write
+
+
+def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    async def run_step(*args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is None:
+            return await step(*args, **kwargs)
+        with run.working():
+            try:
+                return await step(*args, **kwargs)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                raise StepCancelled(step.__name__) from error
+
+    return run_step
+
+
+def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    def run_step(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return step(*args, **kwargs)
+        except asyncio.CancelledError as error:
+            # It runs in an executor thread, where nobody can cancel it.
+            raise StepCancelled(step.__name__) from error
+
+    return run_step
+
+
+def _loop_of_step() -> asyncio.AbstractEventLoop:
+    loop = _running_loop()
+    if loop is not None:
+        return loop
+    run = current_run()
+    if run is None:
+        raise NotInStep(
+            "stream_writer(ctx) was called in a thread that knows no run of ours. Call it in an "
+            "async step and hand the function on, or use this package's Workflow or stream_run()."
+        )
+    return run.loop
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
