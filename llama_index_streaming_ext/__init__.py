@@ -1,1 +1,127 @@
-"""Streams of LlamaIndex that any number of readers can follow, that always end and say how."""
+"""LlamaIndex streams that any number of readers can follow, that always end and say how.
+
+Change the import, keep the code:
+
+    from llama_index_streaming_ext import FunctionAgent
+
+    handler = FunctionAgent(tools=[...], llm=llm).run(user_msg="Hi")
+    async for event in handler.stream_events():
+        ...
+
+The names are imported when they are first used, so that importing the package costs next to
+nothing and pulls in no llama_index.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workflows import Context as Context
+    from workflows import step as step
+
+    from .agents import AgentWorkflow as AgentWorkflow
+    from .agents import CodeActAgent as CodeActAgent
+    from .agents import FunctionAgent as FunctionAgent
+    from .agents import ReActAgent as ReActAgent
+    from .codec import register_event as register_event
+    from .draw import draw_all_possible_flows as draw_all_possible_flows
+    from .errors import LoopClosed as LoopClosed
+    from .errors import MissingDependency as MissingDependency
+    from .errors import MissingInput as MissingInput
+    from .errors import NotInStep as NotInStep
+    from .errors import RunCancelled as RunCancelled
+    from .errors import RunLost as RunLost
+    from .errors import StepCancelled as StepCancelled
+    from .errors import StreamingError as StreamingError
+    from .errors import UndecodableRecord as UndecodableRecord
+    from .errors import UnregisteredEvent as UnregisteredEvent
+    from .events import AgentInput as AgentInput
+    from .events import AgentOutput as AgentOutput
+    from .events import AgentSetup as AgentSetup
+    from .events import AgentStream as AgentStream
+    from .events import AgentStreamStructuredOutput as AgentStreamStructuredOutput
+    from .events import Event as Event
+    from .events import HumanResponseEvent as HumanResponseEvent
+    from .events import InputRequiredEvent as InputRequiredEvent
+    from .events import StartEvent as StartEvent
+    from .events import StopEvent as StopEvent
+    from .events import ToolCall as ToolCall
+    from .events import ToolCallResult as ToolCallResult
+    from .events import UnknownEvent as UnknownEvent
+    from .events import WorkflowCancelledEvent as WorkflowCancelledEvent
+    from .events import WorkflowFailedEvent as WorkflowFailedEvent
+    from .events import WorkflowTimedOutEvent as WorkflowTimedOutEvent
+    from .handler import StreamingHandler as StreamingHandler
+    from .handler import stream_run as stream_run
+    from .outcome import Outcome as Outcome
+    from .outcome import Snapshot as Snapshot
+    from .steps import stream_writer as stream_writer
+    from .stream import EventStream as EventStream
+    from .stream import Record as Record
+    from .usage import Usage as Usage
+    from .workflow import Workflow as Workflow
+
+# Where each public name lives. A leading dot is this package.
+_WHERE = {
+    "AgentInput": ".events",
+    "AgentOutput": ".events",
+    "AgentSetup": ".events",
+    "AgentStream": ".events",
+    "AgentStreamStructuredOutput": ".events",
+    "AgentWorkflow": ".agents",
+    "CodeActAgent": ".agents",
+    "Context": "workflows",
+    "Event": ".events",
+    "EventStream": ".stream",
+    "FunctionAgent": ".agents",
+    "HumanResponseEvent": ".events",
+    "InputRequiredEvent": ".events",
+    "LoopClosed": ".errors",
+    "MissingDependency": ".errors",
+    "MissingInput": ".errors",
+    "NotInStep": ".errors",
+    "Outcome": ".outcome",
+    "ReActAgent": ".agents",
+    "Record": ".stream",
+    "RunCancelled": ".errors",
+    "RunLost": ".errors",
+    "Snapshot": ".outcome",
+    "StartEvent": ".events",
+    "StepCancelled": ".errors",
+    "StopEvent": ".events",
+    "StreamingError": ".errors",
+    "StreamingHandler": ".handler",
+    "ToolCall": ".events",
+    "ToolCallResult": ".events",
+    "UndecodableRecord": ".errors",
+    "UnknownEvent": ".events",
+    "UnregisteredEvent": ".errors",
+    "Usage": ".usage",
+    "Workflow": ".workflow",
+    "WorkflowCancelledEvent": ".events",
+    "WorkflowFailedEvent": ".events",
+    "WorkflowTimedOutEvent": ".events",
+    "draw_all_possible_flows": ".draw",
+    "register_event": ".codec",
+    "step": "workflows",
+    "stream_run": ".handler",
+    "stream_writer": ".steps",
+}
+
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll] # the names above
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(where, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from workflows import Workflow as UpstreamWorkflow
@@ -45,7 +45,11 @@ class StreamingRuns:
         """
         handler = cast("WorkflowHandler", super().run(*args, **kwargs))  # pyright: ignore
         keep = self.keep_raw if keep_raw is None else keep_raw
-        return start(handler, keep_raw=keep, guarded=True)
+        return start(handler, keep_raw=keep, at_end=self._at_end(handler), guarded=True)
+
+    def _at_end(self, handler: WorkflowHandler) -> Callable[[], Awaitable[None]] | None:
+        """What is awaited when a run has its result, before its terminal record is written."""
+        return None
 
 
 class Workflow(StreamingRuns, UpstreamWorkflow):

@@ -1,0 +1,104 @@
+"""What an agent is run with, read as core reads it, and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent
+from workflows import Context
+
+from ..errors import MissingInput
+
+KEYWORDS = (
+    "user_msg",
+    "chat_history",
+    "memory",
+    "ctx",
+    "max_iterations",
+    "early_stopping_method",
+    "start_event",
+    "run_id",
+    "keep_raw",
+)
+_ORDER = ("user_msg", "chat_history", "memory", "ctx")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInputs:
+    """The arguments of `agent.run(...)`.
+
+    Attributes:
+        ctx: the context to go on with.
+        memory: the memory that was given.
+        has_message: whether there is something to answer.
+        has_start_event: whether the start event was made by the caller.
+        named: the keywords that were used.
+    """
+
+    ctx: Context[Any] | None = None
+    memory: Any = None
+    has_message: bool = False
+    has_start_event: bool = False
+    named: Sequence[str] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        """Read arguments as core does: `run(ctx, start_event)` or `run(user_msg, ...)`."""
+        if args and isinstance(args[0], Context):
+            positional: dict[str, Any] = dict(zip(("ctx", "start_event"), args, strict=False))
+        else:
+            positional = dict(zip(_ORDER, args, strict=False))
+        given = {**positional, **{key: value for key, value in kwargs.items() if value}}
+        return cls(
+            ctx=given.get("ctx"),
+            memory=given.get("memory"),
+            has_message=bool(given.get("user_msg") or given.get("chat_history")),
+            has_start_event=given.get("start_event") is not None,
+            named=tuple(kwargs),
+        )
+
+    @property
+    def starts_a_turn(self) -> bool:
+        """Whether the arguments make a new start event, as they do not where a run goes on."""
+        return not self.has_start_event and not (self.ctx is not None and self.ctx.is_running)
+
+    def check(self, agent_class: type) -> None:
+        """See that there is something to answer.
+
+        Raises:
+            MissingInput: there is not; it names what was passed, and what was probably meant.
+        """
+        if self.has_message or not _asks_for_a_message(agent_class):
+            return
+        raise MissingInput(
+            "The agent has nothing to answer: pass user_msg= (a str or a ChatMessage) or "
+            f"chat_history= (a list of ChatMessages). {_said(self.named)}"
+        )
+
+
+def _said(named: Sequence[str]) -> str:
+    if not named:
+        return "Nothing was passed."
+    text = f"Passed: {', '.join(named)}."
+    for name in named:
+        if name in KEYWORDS:
+            continue
+        near = difflib.get_close_matches(name, KEYWORDS, n=1, cutoff=0.5)
+        text += f" '{name}' is not known"
+        text += f"; did you mean '{near[0]}'?" if near else " here."
+    if any(name in ("user_msg", "chat_history") for name in named):
+        text += " What was passed is empty."
+    return text
+
+
+def _asks_for_a_message(agent_class: type) -> bool:
+    """Whether the agent's first step is core's, which fails without a message.
+
+    A subclass that has one of its own may want something else.
+    """
+    init_run = getattr(agent_class, "init_run", None)
+    unguarded = getattr(init_run, "__wrapped__", init_run)
+    return any(unguarded is vars(core)["init_run"] for core in (BaseWorkflowAgent, AgentWorkflow))

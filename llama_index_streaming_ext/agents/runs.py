@@ -1,0 +1,53 @@
+"""What the runs of all our agents have in common: checked input, and a memory that stays."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from llama_index.core.memory import BaseMemory
+from workflows import Context
+from workflows.handler import WorkflowHandler
+
+from ..handler import StreamingHandler
+from ..workflow import StreamingRuns
+from .inputs import AgentInputs
+from .memory import remember, remembered
+
+
+class AgentRuns(StreamingRuns):
+    """Makes the runs of a core agent streams. It stands before the agent's class."""
+
+    def run(self, *args: Any, **kwargs: Any) -> StreamingHandler:
+        """Run the agent. Takes what core's `run` takes, and `keep_raw`.
+
+        A context that is used again (`ctx=`) remembers the turns before (U30).
+
+        Args:
+            *args: as core's, where the order is `user_msg, chat_history, memory, ctx`.
+            **kwargs: as core's: `user_msg`, `chat_history`, `memory`, `ctx`, `max_iterations`,
+                `early_stopping_method`, `start_event`, `run_id`; others go to the start event.
+
+        Returns:
+            A handler that any number of readers can follow.
+
+        Raises:
+            MissingInput: there is neither `user_msg` nor `chat_history` to answer.
+        """
+        inputs = AgentInputs.of(args, kwargs)
+        if inputs.starts_a_turn:
+            inputs.check(type(self))
+            if inputs.memory is None:
+                kwargs["memory"] = self._memory_for(inputs.ctx)
+        return super().run(*args, **kwargs)
+
+    def default_memory(self) -> BaseMemory:
+        """The memory of a run that is given none, as core makes it."""
+        raise NotImplementedError
+
+    def _memory_for(self, ctx: Context[Any] | None) -> BaseMemory:
+        return (remembered(ctx) if ctx is not None else None) or self.default_memory()
+
+    def _at_end(self, handler: WorkflowHandler) -> Callable[[], Awaitable[None]]:
+        return functools.partial(remember, handler.ctx)
