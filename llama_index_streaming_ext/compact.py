@@ -139,7 +139,7 @@ class Compactor:
         index = len(call.deltas) - 1
         token = Token(ts, call, index, None)
         raw, tools, thinking = fields["raw"], fields["tool_calls"], fields["thinking_delta"]
-        data = event.to_dict()
+        data = _data_of(event)
         if raw is not None or tools or thinking is not None or data:
             token.extras = self._extras(call, raw, tools, thinking, data)
         call.newest = token
@@ -195,12 +195,18 @@ class Compactor:
 def shallow_copy(event: E) -> E:
     """A copy of an event whose own fields can be set without changing the other (U3)."""
     if type(event) is AgentStream:
-        return _instance(dict(event.__dict__), dict(event.to_dict()))  # pyright: ignore[reportReturnType] # E is AgentStream
+        return _instance(dict(event.__dict__), dict(_data_of(event)))  # pyright: ignore[reportReturnType] # E is AgentStream
     copy = event.model_copy()
-    data = event.to_dict()
+    data = _data_of(event)
     if data:
         copy._data = dict(data)  # pyright: ignore[reportPrivateUsage] # model_copy shares it
     return copy
+
+
+def _data_of(event: Event) -> dict[str, Any]:
+    """The dynamic attributes of an event. `event.to_dict()` gives the same, ten times slower."""
+    private = event.__pydantic_private__
+    return private["_data"] if private else {}
 
 
 def _end(call: Call) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workflows import Context
 from workflows.handler import WorkflowHandler
 
-from .compact import shallow_copy
+from .compact import Token, shallow_copy
 from .events import AgentStream, Event, StopEvent
 from .outcome import Outcome
 from .run import Run, find_run
@@ -220,9 +220,10 @@ def start(
     keep_raw: bool = False,
     at_end: Callable[[], Awaitable[None]] | None = None,
     guarded: bool = False,
+    direct: bool = False,
 ) -> StreamingHandler:
     """The streaming handler of a run that has just been started."""
-    run = Run(upstream, keep_raw=keep_raw, at_end=at_end, guarded=guarded)
+    run = Run(upstream, keep_raw=keep_raw, at_end=at_end, guarded=guarded, direct=direct)
     # Whoever reads upstream's context or handler from here on reads the log, so that nobody can
     # take events away from it. An instance attribute shadows the method; it goes with the run.
     beside = PlainReaders(run.stream)
@@ -285,10 +286,18 @@ class PlainCursor(Cursor[Event]):
         """Whether somebody can still read with this cursor."""
         return self.reader is not None and self.reader() is not None
 
-    def give(self, record: Record) -> Event:
-        """A copy of the event: this reader's code may have been written to change it."""
+    def token(self, seq: int, token: Token) -> Event:
+        """The event, for this reader alone: its code may have been written to change it."""
+        self._passed(seq, terminal=False)
+        return token.event()
+
+    def record(self, record: Record) -> Event:
+        """A copy of the event, for this reader alone."""
+        self._passed(record.seq, record.terminal)
+        return shallow_copy(record.event)
+
+    def _passed(self, seq: int, terminal: bool) -> None:
         readers = self._readers
         if readers.owner is self:
-            readers.seq = record.seq
-            readers.end_read = record.terminal
-        return shallow_copy(record.event)
+            readers.seq = seq
+            readers.end_read = terminal

@@ -10,44 +10,39 @@ import asyncio
 import logging
 import traceback
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
+from workflows import Context
 from workflows.errors import (
     WorkflowCancelledByUser,
-    WorkflowRuntimeError,
     WorkflowTimeoutError,
 )
-from workflows.events import StepState
 from workflows.handler import WorkflowHandler
 
 from .errors import RunCancelled, RunLost
 from .events import (
     Event,
-    StepStateChanged,
     StopEvent,
     WorkflowCancelledEvent,
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
+from .pump import HOLD, Pump
 from .stream import Ending, EventStream
 
 logger = logging.getLogger("llama_index_streaming_ext")
 
 # Turns of the event loop in which all that was published before a result is certainly in the log.
 _SETTLE_TURNS = 3
-# How long a StopEvent may wait for the result it announces, seconds. Upstream's own clean-up takes
-# up to half a second in between; what waits longer was written by a step (U6).
-_HOLD = 1.0
 
 _ENDINGS: dict[str, type[StopEvent]] = {
     "cancelled": WorkflowCancelledEvent,
     "failed": WorkflowFailedEvent,
     "timed_out": WorkflowTimedOutEvent,
 }
-_SAID_BY_UPSTREAM = tuple(_ENDINGS.values())
 
 _runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
 
@@ -74,13 +69,16 @@ class Run:
         upstream: the handler of a run that has just been started.
         keep_raw: as for `EventStream`.
         at_end: awaited when the result is there, before the terminal record is written.
+        guarded: whether the steps of this run are ours, so that `kill` reaches them.
+        direct: whether what its steps write may go straight into the log.
 
     Attributes:
         upstream: upstream's handler.
         stream: the log.
         loop: the event loop that the run lives on.
         handler: the handler that users have, weakly.
-        guarded: whether the steps of this run are ours, so that `kill` reaches them.
+        guarded: as given.
+        pump: the way of the events into the log.
     """
 
     def __init__(
@@ -90,6 +88,7 @@ class Run:
         keep_raw: bool = False,
         at_end: Callable[[], Awaitable[None]] | None = None,
         guarded: bool = False,
+        direct: bool = False,
     ) -> None:
         self.upstream = upstream
         self.stream = EventStream(upstream.run_id, keep_raw=keep_raw)
@@ -97,12 +96,7 @@ class Run:
         self.guarded = guarded
         self.handler: weakref.ref[Any] | None = None
         self._at_end = at_end
-        self._held: StopEvent | None = None
-        self._behind: list[Event] = []
-        # None as long as this runtime has not said that it tells of its steps.
-        self._step_ended: bool | None = None
-        self._holding: asyncio.TimerHandle | None = None
-        self._stop_came = asyncio.Event()
+        self.pump = Pump(self.stream, direct=direct)
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
         self._parent: weakref.ref[Run] | None = None
@@ -147,15 +141,23 @@ class Run:
             parent._children.discard(self)
         self._parent = None
 
-    @contextmanager
-    def working(self) -> Generator[None, None, None]:
-        """The current task works on a step of this run: it is cancelled with it."""
+    @asynccontextmanager
+    async def working(self) -> AsyncGenerator[None, None]:
+        """The current task works on a step of this run.
+
+        It is cancelled with the run, and what the step writes goes straight into the log.
+        """
         task = asyncio.current_task()
         if task is None or task in self._steps:
+            # A step that calls the one it overrides.
             yield
             return
         self._steps.add(task)
         try:
+            if self.pump.direct:
+                ctx = Context.get_step_context()
+                ctx.__dict__["write_event_to_stream"] = self.pump.write
+                await self.pump.caught_up(ctx)
             yield
         finally:
             self._steps.discard(task)
@@ -164,10 +166,10 @@ class Run:
 
     async def _supervise(self) -> None:
         """Pump until upstream has a result, and see that the log ends with it."""
-        pump = asyncio.create_task(self._pump())
+        pumping = asyncio.create_task(self.pump.run(self.upstream.ctx))
         try:
             await asyncio.wait({self._result})
-            await self._settle(pump)
+            await self._settle(pumping)
             if self._at_end is not None:
                 await self._at_end()
         except asyncio.CancelledError:
@@ -178,67 +180,19 @@ class Run:
             self._finish()
             # A lost run is cleaned up by the garbage collector, when its loop is long closed.
             if not self.loop.is_closed():
-                pump.cancel()
+                pumping.cancel()
 
-    async def _pump(self) -> None:
-        """Read upstream's queue into the log, also past a StopEvent that a step wrote (U6)."""
-        ctx = self.upstream.ctx
-        while True:
-            # The class's method: the instance's may be one that reads this very log.
-            events: AsyncGenerator[Event, None] = type(ctx).stream_events(ctx)
-            try:
-                async for event in events:
-                    self._take(event)
-            except WorkflowRuntimeError:
-                # U1: the run is over and its queue is empty.
-                return
-
-    def _take(self, event: Event) -> None:
-        """Put an event into the log, or hold it while it may be the last one."""
-        if self._held is not None:
-            self._behind.append(event)
-        elif isinstance(event, StopEvent) and self._may_be_the_end(event):
-            # Whether it is shows when the result is there. Meanwhile nothing overtakes it.
-            self._held = event
-            self._holding = self.loop.call_later(_HOLD, self._release)
-            self._stop_came.set()
-        else:
-            if isinstance(event, StepStateChanged):
-                self._step_ended = event.step_state is StepState.NOT_RUNNING
-            elif self._step_ended:
-                self._step_ended = False
-            self.stream.append(event)
-
-    def _may_be_the_end(self, event: StopEvent) -> bool:
-        """Whether upstream may have written a StopEvent, not a step (U6).
-
-        Upstream says that the step has ended right before it publishes what the step returned.
-        """
-        if isinstance(event, _SAID_BY_UPSTREAM):
-            return True
-        return self._step_ended is not False
-
-    def _release(self) -> None:
-        """The held StopEvent was written by a step: it is an event like others."""
-        held, behind = self._held, self._behind
-        self._held, self._behind = None, []
-        if self._holding is not None:
-            self._holding.cancel()
-        if held is not None:
-            self.stream.append(held)
-        for event in behind:
-            self._take(event)
-
-    async def _settle(self, pump: asyncio.Task[None]) -> None:
+    async def _settle(self, pumping: asyncio.Task[None]) -> None:
         """Wait until all that was published before the result is in the log."""
         for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
-        if self._result.cancelled() or self._stop_came.is_set() or pump.done():
+        stop_came = self.pump.stop_came
+        if self._result.cancelled() or stop_came.is_set() or pumping.done():
             return
         # Runtimes that publish over a network may be late with the last event.
-        stop_came = asyncio.create_task(self._stop_came.wait())
-        await asyncio.wait({stop_came, pump}, timeout=_HOLD, return_when="FIRST_COMPLETED")
-        stop_came.cancel()
+        waiting = asyncio.create_task(stop_came.wait())
+        await asyncio.wait({waiting, pumping}, timeout=HOLD, return_when="FIRST_COMPLETED")
+        waiting.cancel()
 
     # The end
 
@@ -247,11 +201,8 @@ class Run:
         if self.stream.closed:
             return
         ending = self._ending()
-        while self._held is not None and not self._announces(self._held, ending):
-            self._release()
-        if self._holding is not None:
-            self._holding.cancel()
-        last = self._held or _terminal_event(ending)
+        last = self.pump.settle(lambda held: self._announces(held, ending))
+        last = last or _terminal_event(ending)
         self.stream.close(_said_both_ways(last), ending)
         self._after(ending)
 
@@ -307,7 +258,8 @@ class Run:
         if isinstance(error, WorkflowCancelledByUser):
             return Ending("cancelled", error=error)
         if isinstance(error, WorkflowTimeoutError):
-            steps = self._held.active_steps if isinstance(self._held, WorkflowTimedOutEvent) else []
+            held = self.pump.held
+            steps = held.active_steps if isinstance(held, WorkflowTimedOutEvent) else []
             return Ending("timed_out", error=error, steps=tuple(steps))
         return Ending("failed", error=error)
 
@@ -316,7 +268,7 @@ class Run:
         if ending.status == "completed":
             # Other runtimes than the basic one hand out copies.
             stop = self._result.result()
-            return held is stop or (type(held) is type(stop) and not self._behind)
+            return held is stop or (type(held) is type(stop) and not self.pump.behind)
         return isinstance(held, _ENDINGS.get(ending.status, ()))
 
     def _join_parent(self) -> None:

@@ -103,7 +103,7 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run()
         if run is None:
             return await step(*args, **kwargs)
-        with run.working():
+        async with run.working():
             try:
                 return await step(*args, **kwargs)
             except asyncio.CancelledError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -187,7 +187,7 @@ class EventStream:
                 raise TypeError(f"types takes classes of events, not {cls!r}")
         if after < 0:
             raise ValueError(f"after={after}: a seq is 0 (before the first record) or more")
-        return self.follow(RecordCursor(after, wanted, internal), follow)
+        return self.follow(RecordCursor(self, after, wanted, internal), follow)
 
     async def outcome(self) -> Outcome:
         """Wait for the end and say how it was. Never raises, but for your own cancellation."""
@@ -213,7 +213,10 @@ class EventStream:
         while not self.done:
             waiter = self._log.end_waiter()
             if waiter is not None:
-                await self._park(waiter)
+                try:
+                    await self._park(waiter)
+                finally:
+                    self._log.forget(waiter)
 
     def snapshot(self) -> Snapshot:
         """The sum of what is in the log: what a late reader shows before it reads on."""
@@ -224,65 +227,61 @@ class EventStream:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
         self._readers += 1
         cursor.opened()
+        log, entries = self._log, self._log.entries
+        waiter = None
         try:
             while True:
-                over = self.done
-                for record in self._take(cursor):
-                    yield cursor.give(record)
-                if cursor.seq < self.last_seq:
+                over = log.closed or self._is_lost()
+                for seq in range(cursor.seq + 1, min(len(entries), cursor.seq + _BATCH) + 1):
+                    entry = entries[seq - 1]
+                    cursor.seq = seq
+                    if isinstance(entry, Token):
+                        if cursor.tokens:
+                            yield cursor.token(seq, entry)
+                    elif cursor.wants(entry.event):
+                        yield cursor.record(entry)
+                if cursor.seq < len(entries):
                     # Far behind: one reader's replay must not hold up everybody else.
                     await asyncio.sleep(0)
                 elif over or not follow:
                     return
-                elif (waiter := self._log.waiter(cursor.seq)) is not None:
+                elif (waiter := log.waiter(cursor.seq)) is not None:
                     await self._park(waiter)
         finally:
+            if waiter is not None:
+                log.forget(waiter)
             cursor.closed()
             self._readers -= 1
             if not self._readers:
                 self._built.clear()
 
-    def _take(self, cursor: Cursor[Any]) -> list[Record]:
-        """The next records for a cursor, which moves on; empty when it is at the end."""
-        entries = self._log.entries
-        start = cursor.seq
-        end = min(len(entries), start + _BATCH)
-        cursor.seq = end
-        taken: list[Record] = []
-        for seq in range(start + 1, end + 1):
-            entry = entries[seq - 1]
-            if isinstance(entry, Token):
-                if cursor.tokens:
-                    taken.append(self._built.get(seq) or self._build(seq, entry))
-            elif cursor.wants(entry.event):
-                taken.append(entry)
-        return taken
+    def record_of(self, seq: int, token: Token) -> Record:
+        """A token's record. Readers that are level with each other share it."""
+        built = self._built
+        record = built.get(seq)
+        if record is None:
+            record = Record(seq, token.ts, token.event())
+            newest = len(self._log.entries)
+            if seq > newest - _BATCH:
+                built[seq] = record
+                if len(built) > 2 * _BATCH:
+                    for old in [known for known in list(built) if known <= newest - _BATCH]:
+                        built.pop(old, None)
+        return record
 
-    async def _park(self, waiter: Waiter) -> None:
-        """Wait for a waiter of the log, in a way that notices when the writer is lost."""
-        loop = waiter.get_loop()
-        watch = None
-        if self._writer_loop is not None and loop is not self._writer_loop:
-            # Nobody tells a reader on another loop that the writer's loop was closed.
-            watch = loop.call_later(_LOST_CHECK, resolve, [waiter])
+    def _park(self, waiter: Waiter) -> Waiter | Coroutine[Any, Any, None]:
+        """What to await for a waiter of the log, so that a lost writer is noticed."""
+        if self._writer_loop is None or waiter.get_loop() is self._writer_loop:
+            return waiter
+        return self._park_elsewhere(waiter)
+
+    async def _park_elsewhere(self, waiter: Waiter) -> None:
+        """Wait on another loop than the writer's: nobody tells it that that loop was closed."""
+        watch = waiter.get_loop().call_later(_LOST_CHECK, resolve, [waiter])
         try:
             await waiter
         finally:
-            if watch is not None:
-                watch.cancel()
-            self._log.forget(waiter)
-
-    def _build(self, seq: int, token: Token) -> Record:
-        """Build a token's record, and share it with the other readers if it is a recent one."""
-        record = Record(seq, token.ts, token.event())
-        newest = len(self._log.entries)
-        if seq > newest - _BATCH:
-            built = self._built
-            built[seq] = record
-            if len(built) > 2 * _BATCH:
-                for old in [known for known in list(built) if known <= newest - _BATCH]:
-                    built.pop(old, None)
-        return record
+            watch.cancel()
 
     def _folded(self) -> Snapshot:
         with self._fold_lock:
@@ -335,8 +334,12 @@ class Cursor(Generic[T]):
             return False
         return self._internal or not isinstance(event, InternalDispatchEvent)
 
-    def give(self, record: Record) -> T:
-        """What the reader yields for a record."""
+    def token(self, seq: int, token: Token) -> T:
+        """What the reader yields for an AgentStream."""
+        raise NotImplementedError
+
+    def record(self, record: Record) -> T:
+        """What the reader yields for a record of another event."""
         raise NotImplementedError
 
     def opened(self) -> None:
@@ -349,8 +352,18 @@ class Cursor(Generic[T]):
 class RecordCursor(Cursor[Record]):
     """The cursor of a reader of records."""
 
-    __slots__ = ()
+    __slots__ = ("_stream",)
 
-    def give(self, record: Record) -> Record:
+    def __init__(
+        self, stream: EventStream, after: int, types: tuple[type[Event], ...], internal: bool
+    ) -> None:
+        super().__init__(after, types, internal)
+        self._stream = stream
+
+    def token(self, seq: int, token: Token) -> Record:
+        """A record that readers share."""
+        return self._stream.record_of(seq, token)
+
+    def record(self, record: Record) -> Record:
         """The record itself."""
         return record

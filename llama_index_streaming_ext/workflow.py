@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from workflows import Workflow as UpstreamWorkflow
 from workflows.handler import WorkflowHandler
+from workflows.plugins.basic import BasicRuntime
+from workflows.runtime.verbose import VerboseDecorator  # pyright: ignore[reportMissingTypeStubs]
 
 from .handler import StreamingHandler, start
 from .steps import guard_steps, guarded
@@ -45,7 +47,14 @@ class StreamingRuns:
         """
         handler = cast("WorkflowHandler", super().run(*args, **kwargs))  # pyright: ignore
         keep = self.keep_raw if keep_raw is None else keep_raw
-        return start(handler, keep_raw=keep, at_end=self._at_end(handler), guarded=True)
+        return start(
+            handler,
+            keep_raw=keep,
+            at_end=self._at_end(handler),
+            guarded=True,
+            # Other runtimes (a server's, say) have readers of their own at upstream's queue.
+            direct=type(self.runtime) in (BasicRuntime, VerboseDecorator),  # pyright: ignore
+        )
 
     def _at_end(self, handler: WorkflowHandler) -> Callable[[], Awaitable[None]] | None:
         """What is awaited when a run has its result, before its terminal record is written."""

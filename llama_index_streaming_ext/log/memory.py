@@ -112,13 +112,17 @@ def _wake(waiters: Iterable[Waiter]) -> None:
         here = asyncio.get_running_loop()
     except RuntimeError:
         here = None
-    elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
+    elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] | None = None
     for waiter in waiters:
         loop = waiter.get_loop()
-        if loop is not here:
+        if loop is here:
+            if not waiter.done():
+                waiter.set_result(None)
+        else:
+            elsewhere = elsewhere if elsewhere is not None else {}
             elsewhere.setdefault(loop, []).append(waiter)
-        elif not waiter.done():
-            waiter.set_result(None)
+    if elsewhere is None:
+        return
     for loop, theirs in elsewhere.items():
         # A closed loop has no readers left that could be woken.
         if not loop.is_closed():

@@ -1,0 +1,156 @@
+"""The way of a run's events into its log.
+
+What steps write goes straight into the log. What upstream itself publishes (the state of steps,
+requests for human input, the end) goes through upstream's queue, which is read here, once, for
+everybody. Where the runtime is not the basic one, or the workflow is not ours, everything takes
+that way, because others may be listening there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from workflows import Context
+from workflows.errors import WorkflowRuntimeError
+from workflows.events import StepState
+
+from .compact import shallow_copy
+from .events import (
+    Event,
+    StepStateChanged,
+    StopEvent,
+    WorkflowCancelledEvent,
+    WorkflowFailedEvent,
+    WorkflowTimedOutEvent,
+)
+from .stream import EventStream
+
+# How long a StopEvent may wait for the result it announces, seconds. Upstream's own clean-up takes
+# up to half a second in between; what waits longer was written by a step (U6).
+HOLD = 1.0
+
+_SAID_BY_UPSTREAM = (WorkflowCancelledEvent, WorkflowFailedEvent, WorkflowTimedOutEvent)
+
+
+class CaughtUp(Event):
+    """Sent through upstream's queue to learn when all that was published before it is logged."""
+
+
+class Pump:
+    """Brings the events of one run into its log, in the order in which they were written.
+
+    Args:
+        stream: the log.
+        direct: whether what steps write comes by `write`, not by upstream's queue.
+
+    Attributes:
+        held: a StopEvent that may be the end of the run: whether it is shows with the result.
+        behind: what came after it.
+        stop_came: set when `held` was set for the first time.
+    """
+
+    def __init__(self, stream: EventStream, *, direct: bool) -> None:
+        self.stream = stream
+        self.direct = direct
+        self.held: StopEvent | None = None
+        self.behind: list[Event] = []
+        self.stop_came = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._holding: asyncio.TimerHandle | None = None
+        # None as long as this runtime has not said that it tells of its steps.
+        self._step_ended: bool | None = None
+        self._markers: dict[int, asyncio.Future[None]] = {}
+
+    async def run(self, ctx: Context[Any]) -> None:
+        """Read upstream's queue into the log, also past a StopEvent that a step wrote (U6)."""
+        while True:
+            # The class's method: the instance's is one that reads this very log.
+            events: AsyncGenerator[Event, None] = type(ctx).stream_events(ctx)
+            try:
+                async for event in events:
+                    self._take(event)
+            except WorkflowRuntimeError:
+                # U1: the run is over and its queue is empty.
+                return
+
+    def write(self, event: Event | None) -> None:
+        """Write an event of a step. It stands in for `ctx.write_event_to_stream`, in any thread."""
+        if event is None:
+            return
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if not here:
+            # The caller may change its event before the loop gets to see it.
+            self._loop.call_soon_threadsafe(self.write, shallow_copy(event))
+        elif self.held is not None:
+            self.behind.append(event)
+        else:
+            self.stream.append(event)
+
+    async def caught_up(self, ctx: Context[Any]) -> None:
+        """Wait until all that upstream has published so far is in the log.
+
+        Args:
+            ctx: the context of a running step.
+        """
+        marker = CaughtUp()
+        seen = self._loop.create_future()
+        self._markers[id(marker)] = seen
+        try:
+            type(ctx).write_event_to_stream(ctx, marker)
+            await seen
+        finally:
+            self._markers.pop(id(marker), None)
+
+    def settle(self, is_the_end: Callable[[StopEvent], bool]) -> StopEvent | None:
+        """Nothing more will come: log what is held back, but for the event that is the end."""
+        while self.held is not None and not is_the_end(self.held):
+            self._release()
+        if self._holding is not None:
+            self._holding.cancel()
+        for seen in self._markers.values():
+            seen.cancel()
+        return self.held
+
+    def _take(self, event: Event) -> None:
+        """Log an event, or hold it while it may be the last one."""
+        if type(event) is CaughtUp:
+            seen = self._markers.get(id(event))
+            if seen is not None and not seen.done():
+                seen.set_result(None)
+        elif self.held is not None:
+            self.behind.append(event)
+        elif isinstance(event, StopEvent) and self._may_be_the_end(event):
+            self.held = event
+            self._holding = self._loop.call_later(HOLD, self._release)
+            self.stop_came.set()
+        else:
+            if isinstance(event, StepStateChanged):
+                self._step_ended = event.step_state is StepState.NOT_RUNNING
+            elif self._step_ended:
+                self._step_ended = False
+            self.stream.append(event)
+
+    def _may_be_the_end(self, event: StopEvent) -> bool:
+        """Whether upstream may have written a StopEvent, not a step (U6).
+
+        Upstream says that the step has ended right before it publishes what the step returned.
+        """
+        if self.direct or isinstance(event, _SAID_BY_UPSTREAM):
+            return True
+        return self._step_ended is not False
+
+    def _release(self) -> None:
+        """The held StopEvent was written by a step: it is an event like others."""
+        held, behind = self.held, self.behind
+        self.held, self.behind = None, []
+        if self._holding is not None:
+            self._holding.cancel()
+        if held is not None:
+            self.stream.append(held)
+        for event in behind:
+            self._take(event)
