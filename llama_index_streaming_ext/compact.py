@@ -7,6 +7,7 @@ together when the token is read.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .events import AgentStream, Event
@@ -15,7 +16,12 @@ from .usage import Usage, says_the_end, usage_of
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
 
+logger = logging.getLogger("llama_index_streaming_ext")
+
 E = TypeVar("E", bound=Event)
+
+# What an AgentStream has.
+FIELDS = frozenset(AgentStream.model_fields)
 
 # Agents that run side by side under one name: that many of their calls are told apart.
 _OPEN_CALLS = 8
@@ -192,14 +198,33 @@ class Compactor:
         return Extras(thinking, tools, raw, usage, dict(data))
 
 
+def is_whole(event: AgentStream) -> bool:
+    """Whether a chunk has all that it needs; one made without validation may not."""
+    fields = event.__dict__
+    return (
+        fields.keys() >= FIELDS and type(fields["delta"]) is str and type(fields["response"]) is str
+    )
+
+
 def shallow_copy(event: E) -> E:
-    """A copy of an event whose own fields can be set without changing the other (U3)."""
+    """A copy of an event whose own fields can be set without changing the other (U3).
+
+    What cannot be copied is given back as it is: not an event at all (upstream streams whatever it
+    is given), or one whose class forbids it.
+    """
+    if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return event
     if type(event) is AgentStream:
         return _instance(dict(event.__dict__), dict(_data_of(event)))  # pyright: ignore[reportReturnType] # E is AgentStream
-    copy = event.model_copy()
-    data = _data_of(event)
-    if data:
-        copy._data = dict(data)  # pyright: ignore[reportPrivateUsage] # model_copy shares it
+    try:
+        copy = event.model_copy()
+    except Exception:
+        logger.debug("A %s cannot be copied; readers share it", type(event), exc_info=True)
+        return event
+    private = copy.__pydantic_private__
+    if private is not None:
+        # model_copy() shares the dynamic attributes.
+        private["_data"] = dict(private["_data"])
     return copy
 
 
@@ -217,7 +242,6 @@ def _end(call: Call) -> None:
     call.last, call.newest, call.pending_raw, call.tools = "", None, None, []
 
 
-_FIELDS = frozenset(AgentStream.model_fields)
 _set = object.__setattr__
 
 
@@ -249,7 +273,7 @@ def _instance(fields: dict[str, Any], data: dict[str, Any]) -> AgentStream:
     """
     event = AgentStream.__new__(AgentStream)
     _set(event, "__dict__", fields)
-    _set(event, "__pydantic_fields_set__", set(_FIELDS))
+    _set(event, "__pydantic_fields_set__", set(FIELDS))
     _set(event, "__pydantic_extra__", None)
     _set(event, "__pydantic_private__", {"_data": data})
     return event

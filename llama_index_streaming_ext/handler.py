@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from workflows import Context
 from workflows.handler import WorkflowHandler
 
-from .compact import Token, shallow_copy
 from .events import AgentStream, Event, StopEvent
 from .outcome import Outcome
 from .run import Run, find_run
-from .stream import Cursor, EventStream, Record
+from .stream import EventStream
 
 if TYPE_CHECKING:
     # For type checkers it is one of upstream's, so that typed code need not change either.
@@ -41,10 +40,14 @@ class StreamingHandler(_Handler):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._plain = PlainReaders(run.stream)
         self._owned = True
         run.handler = weakref.ref(self)
-        weakref.finalize(self, run.report)
+
+    def __del__(self) -> None:
+        # A finalizer of weakref's would hold the run, whose error holds this handler.
+        run = getattr(self, "_run", None)
+        if run is not None:
+            run.report()
 
     # Ours
 
@@ -139,7 +142,7 @@ class StreamingHandler(_Handler):
         Args:
             expose_internal: also upstream's internal events (`StepStateChanged`, ...).
         """
-        return self._plain.open(expose_internal)
+        return self._run.plain.open(expose_internal)
 
     async def cancel_run(self, *, timeout: float = 5.0) -> None:
         """Cancel the run and wait until it has ended.
@@ -223,81 +226,11 @@ def start(
     direct: bool = False,
 ) -> StreamingHandler:
     """The streaming handler of a run that has just been started."""
-    run = Run(upstream, keep_raw=keep_raw, at_end=at_end, guarded=guarded, direct=direct)
-    # Whoever reads upstream's context or handler from here on reads the log, so that nobody can
-    # take events away from it. An instance attribute shadows the method; it goes with the run.
-    beside = PlainReaders(run.stream)
-    upstream.ctx.__dict__["stream_events"] = lambda: beside.open(internal=True)
-    return StreamingHandler(run)
+    return StreamingHandler(
+        Run(upstream, keep_raw=keep_raw, at_end=at_end, guarded=guarded, direct=direct)
+    )
 
 
 def _handler_of(run: Run) -> StreamingHandler:
     handler = run.handler() if run.handler is not None else None
     return handler if isinstance(handler, StreamingHandler) else StreamingHandler(run)
-
-
-class PlainReaders:
-    """The readers that `stream_events()` gives: one cursor that goes on, and others beside it.
-
-    A reader that starts while no other is open, before the end was read, takes the cursor and goes
-    on where the last one stopped. One that starts while another is open, or after the end, gets
-    the whole stream. Open means: not exhausted, not closed, not collected.
-    """
-
-    def __init__(self, stream: EventStream) -> None:
-        self.stream = stream
-        self.seq = 0
-        self.end_read = False
-        self.owner: PlainCursor | None = None
-
-    def open(self, internal: bool) -> AsyncGenerator[Event, None]:
-        """A new reader; it starts when it is asked for its first event."""
-        cursor = PlainCursor(self, internal)
-        reader = self.stream.follow(cursor)
-        cursor.reader = weakref.ref(reader)
-        return reader
-
-
-class PlainCursor(Cursor[Event]):
-    """The cursor of one `stream_events()`."""
-
-    __slots__ = ("_readers", "reader")
-
-    def __init__(self, readers: PlainReaders, internal: bool) -> None:
-        super().__init__(0, (), internal)
-        self._readers = readers
-        self.reader: weakref.ref[Any] | None = None
-
-    def opened(self) -> None:
-        """Take the common cursor if it is free."""
-        readers = self._readers
-        owner = readers.owner
-        if readers.end_read or (owner is not None and owner.is_open):
-            return
-        readers.owner = self
-        self.seq = readers.seq
-
-    def closed(self) -> None:
-        """Give the common cursor back."""
-        self.reader = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody can still read with this cursor."""
-        return self.reader is not None and self.reader() is not None
-
-    def token(self, seq: int, token: Token) -> Event:
-        """The event, for this reader alone: its code may have been written to change it."""
-        self._passed(seq, terminal=False)
-        return token.event()
-
-    def record(self, record: Record) -> Event:
-        """A copy of the event, for this reader alone."""
-        self._passed(record.seq, record.terminal)
-        return shallow_copy(record.event)
-
-    def _passed(self, seq: int, terminal: bool) -> None:
-        readers = self._readers
-        if readers.owner is self:
-            readers.seq = seq
-            readers.end_read = terminal

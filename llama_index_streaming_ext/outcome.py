@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .compact import Token
-from .events import AgentInput, AgentOutput, Event, ToolCall, ToolCallResult
+from .events import AgentInput, AgentOutput, AgentStream, Event, ToolCall, ToolCallResult
 from .usage import Usage, usage_of
 
 if TYPE_CHECKING:
@@ -97,13 +97,15 @@ class Fold:
     _tool_calls: dict[str, ToolCallState] = field(default_factory=dict[str, ToolCallState])
     _agent: str | None = None
     _used: Usage | None = None
-    _using: dict[str, Usage] = field(default_factory=dict[str, Usage])
+    _using: dict[tuple[str, object], Usage] = field(default_factory=dict[tuple[str, object], Usage])
 
     def add(self, entry: Token | Event) -> None:
         """Add the next entry of the log."""
         self.seq += 1
         if isinstance(entry, Token):
             self._add_token(entry)
+        elif isinstance(entry, AgentStream):
+            self._add_chunk(entry)
         elif isinstance(entry, ToolCallResult):
             self._add_call(entry, entry.tool_output)
         elif isinstance(entry, ToolCall):
@@ -144,8 +146,21 @@ class Fold:
             self._deltas.append(token.delta)
         self._agent = token.call.agent
         if token.extras is not None and token.extras.usage is not None:
-            # Some providers count up in every chunk: the last word of a call is its usage.
-            self._using[token.call.agent] = token.extras.usage
+            self._count(token.call.agent, token.call, token.extras.usage)
+
+    def _add_chunk(self, event: AgentStream) -> None:
+        """A chunk that is kept whole: a subclass of AgentStream."""
+        if event.delta:
+            self._deltas.append(event.delta)
+        self._agent = event.current_agent_name
+        used = usage_of(event.raw)
+        if used is not None:
+            self._count(self._agent, None, used)
+
+    def _count(self, agent: str, call: object, used: Usage) -> None:
+        # Some providers count up from chunk to chunk, others say input and output in two of them.
+        known = self._using.get((agent, call))
+        self._using[agent, call] = used if known is None else known.grown_to(used)
 
     def _add_call(self, event: ToolCall | ToolCallResult, result: ToolOutput | None = None) -> None:
         kwargs = cast("dict[str, Any]", event.tool_kwargs)  # pyright: ignore[reportUnknownMemberType] # core says dict
@@ -154,6 +169,12 @@ class Fold:
         )
 
     def _end_call(self, event: AgentOutput) -> None:
-        used = self._using.pop(event.current_agent_name, None) or usage_of(event.raw)
+        said = usage_of(event.raw)
+        going_on = [key for key in self._using if key[0] == event.current_agent_name]
+        # Agents of one name may work side by side: then the usage tells their calls apart.
+        over = next((key for key in going_on if self._using[key] == said), None)
+        if over is None and going_on:
+            over = going_on[0]
+        used = said if over is None else self._using.pop(over)
         if used is not None:
             self._used = used if self._used is None else self._used + used

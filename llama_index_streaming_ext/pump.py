@@ -30,6 +30,7 @@ from .stream import EventStream
 # How long a StopEvent may wait for the result it announces, seconds. Upstream's own clean-up takes
 # up to half a second in between; what waits longer was written by a step (U6).
 HOLD = 1.0
+_GRACE_TURNS = 10
 
 _SAID_BY_UPSTREAM = (WorkflowCancelledEvent, WorkflowFailedEvent, WorkflowTimedOutEvent)
 
@@ -49,6 +50,7 @@ class Pump:
         held: a StopEvent that may be the end of the run: whether it is shows with the result.
         behind: what came after it.
         stop_came: set when `held` was set for the first time.
+        on_end: called when the run is over although its result does not come.
     """
 
     def __init__(self, stream: EventStream, *, direct: bool) -> None:
@@ -57,23 +59,37 @@ class Pump:
         self.held: StopEvent | None = None
         self.behind: list[Event] = []
         self.stop_came = asyncio.Event()
+        self.on_end: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._holding: asyncio.TimerHandle | None = None
+        self._holding: asyncio.Handle | None = None
         # None as long as this runtime has not said that it tells of its steps.
         self._step_ended: bool | None = None
+        self._ctx: Context[Any] | None = None
         self._markers: dict[int, asyncio.Future[None]] = {}
+        self._over = False
+
+    @property
+    def last_stop(self) -> StopEvent | None:
+        """The last StopEvent that is held back."""
+        kept = [event for event in (self.held, *self.behind) if isinstance(event, StopEvent)]
+        return kept[-1] if kept else None
 
     async def run(self, ctx: Context[Any]) -> None:
         """Read upstream's queue into the log, also past a StopEvent that a step wrote (U6)."""
-        while True:
-            # The class's method: the instance's is one that reads this very log.
-            events: AsyncGenerator[Event, None] = type(ctx).stream_events(ctx)
-            try:
+        self._ctx = ctx
+        try:
+            while True:
+                # The class's method: the instance's is one that reads this very log.
+                events: AsyncGenerator[Event, None] = type(ctx).stream_events(ctx)
                 async for event in events:
                     self._take(event)
-            except WorkflowRuntimeError:
-                # U1: the run is over and its queue is empty.
-                return
+        except WorkflowRuntimeError:
+            # U1: the run is over and its queue is empty.
+            return
+        finally:
+            self._over = True
+            for seen in () if self._loop.is_closed() else self._markers.values():
+                seen.cancel()
 
     def write(self, event: Event | None) -> None:
         """Write an event of a step. It stands in for `ctx.write_event_to_stream`, in any thread."""
@@ -97,23 +113,25 @@ class Pump:
         Args:
             ctx: the context of a running step.
         """
+        if self._over:
+            return
         marker = CaughtUp()
         seen = self._loop.create_future()
         self._markers[id(marker)] = seen
         try:
             type(ctx).write_event_to_stream(ctx, marker)
-            await seen
+            # The marker is given up when nobody reads any more, and then nothing can come late.
+            await asyncio.wait({seen})
         finally:
             self._markers.pop(id(marker), None)
 
     def settle(self, is_the_end: Callable[[StopEvent], bool]) -> StopEvent | None:
         """Nothing more will come: log what is held back, but for the event that is the end."""
+        lost = self._loop.is_closed()
         while self.held is not None and not is_the_end(self.held):
-            self._release()
+            self._release(hold=not lost)
         if self._holding is not None:
             self._holding.cancel()
-        for seen in self._markers.values():
-            seen.cancel()
         return self.held
 
     def _take(self, event: Event) -> None:
@@ -126,8 +144,8 @@ class Pump:
             self.behind.append(event)
         elif isinstance(event, StopEvent) and self._may_be_the_end(event):
             self.held = event
-            self._holding = self._loop.call_later(HOLD, self._release)
             self.stop_came.set()
+            self._holding = self._loop.call_later(HOLD, self._decide_soon, _GRACE_TURNS)
         else:
             if isinstance(event, StepStateChanged):
                 self._step_ended = event.step_state is StepState.NOT_RUNNING
@@ -144,7 +162,28 @@ class Pump:
             return True
         return self._step_ended is not False
 
-    def _release(self) -> None:
+    def _decide_soon(self, turns: int) -> None:
+        """Decide in a few turns: a loop that was blocked has not seen the result yet."""
+        if turns:
+            self._holding = self._loop.call_soon(self._decide_soon, turns - 1)
+        elif self.on_end is not None and self._run_is_over():
+            # A step that does not obey keeps the result back, perhaps for ever.
+            self.on_end()
+        else:
+            self._release()
+
+    def _run_is_over(self) -> bool:
+        """Whether a held StopEvent is the end, although there is no result yet."""
+        if self.direct or self._ctx is None:
+            # What steps write did not come this way: upstream has published it.
+            return self.direct
+        try:
+            return not self._ctx.to_dict(include_state=False)["is_running"]
+        except (TypeError, ValueError, WorkflowRuntimeError):
+            # Some event of the run cannot be serialised, or the runtime keeps no such book.
+            return False
+
+    def _release(self, *, hold: bool = True) -> None:
         """The held StopEvent was written by a step: it is an event like others."""
         held, behind = self.held, self.behind
         self.held, self.behind = None, []
@@ -153,4 +192,7 @@ class Pump:
         if held is not None:
             self.stream.append(held)
         for event in behind:
-            self._take(event)
+            if hold:
+                self._take(event)
+            elif type(event) is not CaughtUp:
+                self.stream.append(event)

@@ -7,6 +7,7 @@ it once, for everybody, and races it against the run's result, so that its log a
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import traceback
 import weakref
@@ -30,6 +31,7 @@ from .events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
+from .plain import PlainReaders
 from .pump import HOLD, Pump
 from .stream import Ending, EventStream
 
@@ -45,6 +47,13 @@ _ENDINGS: dict[str, type[StopEvent]] = {
 }
 
 _runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+
+
+@atexit.register
+def _report_all() -> None:
+    """What nobody has asked for until the process ends, nobody will."""
+    for run in list(_runs.values()):
+        run.report()
 
 
 def current_run() -> Run | None:
@@ -79,6 +88,7 @@ class Run:
         handler: the handler that users have, weakly.
         guarded: as given.
         pump: the way of the events into the log.
+        plain: the readers that `stream_events()` gives.
     """
 
     def __init__(
@@ -96,13 +106,17 @@ class Run:
         self.guarded = guarded
         self.handler: weakref.ref[Any] | None = None
         self._at_end = at_end
+        self._shutting_down = False
         self.pump = Pump(self.stream, direct=direct)
+        self.pump.on_end = self._finish
+        self.plain = PlainReaders(self.stream)
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
         self._parent: weakref.ref[Run] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
         self.stream.written_on(self.loop, self._finish)
         self._join_parent()
+        self._stand_in_for(upstream.ctx)
         _runs[upstream.run_id] = self
         self._result: asyncio.Task[StopEvent] = asyncio.create_task(upstream.stop_event_result())
         self._supervisor = asyncio.create_task(self._supervise())
@@ -128,11 +142,16 @@ class Run:
 
     def kill(self) -> None:
         """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
-        for step in list(self._steps):
-            step.cancel()
+        self._cancel_steps()
         self._result.cancel()
         # Cancelled hard, upstream forgets the task that waits for its mail; any mail ends it.
         self.upstream.ctx.send_event(Event())
+
+    def _cancel_steps(self) -> None:
+        for step in list(self._steps):
+            # Cancelled once is enough: twice would break off a step's own cleaning up.
+            if not step.cancelling():
+                step.cancel()
 
     def detach(self) -> None:
         """Go on when the run in whose step this one was started is cancelled."""
@@ -174,6 +193,7 @@ class Run:
                 await self._at_end()
         except asyncio.CancelledError:
             # The loop is being shut down (asyncio.run cancels every task).
+            self._shutting_down = True
             self.kill()
             raise
         finally:
@@ -181,6 +201,7 @@ class Run:
             # A lost run is cleaned up by the garbage collector, when its loop is long closed.
             if not self.loop.is_closed():
                 pumping.cancel()
+                pumping.add_done_callback(_report_a_broken_pump)
 
     async def _settle(self, pumping: asyncio.Task[None]) -> None:
         """Wait until all that was published before the result is in the log."""
@@ -200,6 +221,7 @@ class Run:
         """Write the terminal record, once."""
         if self.stream.closed:
             return
+        self.pump.on_end = None
         ending = self._ending()
         last = self.pump.settle(lambda held: self._announces(held, ending))
         last = last or _terminal_event(ending)
@@ -208,11 +230,9 @@ class Run:
 
     def _after(self, ending: Ending) -> None:
         """The log is closed: nobody may go on working for it."""
-        self.upstream.ctx.__dict__.pop("stream_events", None)
         if ending.status == "lost":
             return
-        for step in list(self._steps):
-            step.cancel()
+        self._cancel_steps()
         if ending.status != "completed":
             for child in list(self._children):
                 child.cancel_soon()
@@ -245,21 +265,23 @@ class Run:
 
     def _ending(self) -> Ending:
         result = self._result
+        said = self.pump.last_stop
         if not result.done():
-            lost = self.loop.is_closed()
-            error = RunLost(self.upstream.run_id) if lost else RunCancelled(self.upstream.run_id)
-            return Ending("lost" if lost else "cancelled", error=error)
+            if self.loop.is_closed():
+                return Ending("lost", error=RunLost(self.upstream.run_id))
+            if said is None or self._shutting_down:
+                return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
+            return _ending_said(said)
         if result.cancelled():
             return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
         error = result.exception()
         if error is None:
-            stop = result.result()
-            return Ending("completed", stop.result if type(stop) is StopEvent else stop)
-        if isinstance(error, WorkflowCancelledByUser):
+            return _ending_said(result.result())
+        # A step may raise what a child run of its own ended with: then this run has failed.
+        if isinstance(error, WorkflowCancelledByUser) and not isinstance(said, WorkflowFailedEvent):
             return Ending("cancelled", error=error)
-        if isinstance(error, WorkflowTimeoutError):
-            held = self.pump.held
-            steps = held.active_steps if isinstance(held, WorkflowTimedOutEvent) else []
+        if isinstance(error, WorkflowTimeoutError) and not isinstance(said, WorkflowFailedEvent):
+            steps = said.active_steps if isinstance(said, WorkflowTimedOutEvent) else []
             return Ending("timed_out", error=error, steps=tuple(steps))
         return Ending("failed", error=error)
 
@@ -267,9 +289,26 @@ class Run:
         """Whether a streamed StopEvent is the one that the run ended with."""
         if ending.status == "completed":
             # Other runtimes than the basic one hand out copies.
+            if not self._result.done():
+                return True
             stop = self._result.result()
             return held is stop or (type(held) is type(stop) and not self.pump.behind)
         return isinstance(held, _ENDINGS.get(ending.status, ()))
+
+    def _stand_in_for(self, ctx: Context[Any]) -> None:
+        """Whoever reads upstream's context or handler reads the log.
+
+        So nobody can take events away from it. An instance attribute shadows the method (U16), for
+        as long as the context is that of this run: its store is another one in the next.
+        """
+        store, plain = _store_of(ctx), self.plain
+
+        def stream_events() -> AsyncGenerator[Event, None]:
+            if _store_of(ctx) is not store:
+                return type(ctx).stream_events(ctx)
+            return plain.open(internal=True)
+
+        ctx.__dict__["stream_events"] = stream_events
 
     def _join_parent(self) -> None:
         """A run that is started inside another run's step is cancelled with it."""
@@ -277,6 +316,31 @@ class Run:
         if parent is not None and not parent.stream.done:
             parent._children.add(self)
             self._parent = weakref.ref(parent)
+
+
+def _report_a_broken_pump(pumping: asyncio.Task[None]) -> None:
+    if not pumping.cancelled() and pumping.exception() is not None:
+        logger.error("Upstream's stream cannot be read", exc_info=pumping.exception())
+
+
+def _store_of(ctx: Context[Any]) -> object:
+    """The state store of the run that a context is at, None where its runtime has none."""
+    try:
+        return ctx.store
+    except RuntimeError:
+        return None
+
+
+def _ending_said(stop: StopEvent) -> Ending:
+    """How a run ended, by its last event alone."""
+    if isinstance(stop, WorkflowTimedOutEvent):
+        error = WorkflowTimeoutError(f"Operation timed out after {stop.timeout} seconds.")
+        return Ending("timed_out", error=error, steps=tuple(stop.active_steps))
+    if isinstance(stop, WorkflowCancelledEvent):
+        return Ending("cancelled", error=WorkflowCancelledByUser())
+    if isinstance(stop, WorkflowFailedEvent):
+        return Ending("failed", error=stop.exception)
+    return Ending("completed", stop.result if type(stop) is StopEvent else stop)
 
 
 def _terminal_event(ending: Ending) -> StopEvent:

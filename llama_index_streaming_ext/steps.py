@@ -19,6 +19,7 @@ from .run import current_run
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GUARDED = "__streaming_ext_guarded__"
+_FORWARDS_TO = "__streaming_ext_forwards_to__"
 
 
 def is_step(member: object) -> bool:
@@ -43,11 +44,24 @@ def guarded(step: F) -> F:
 
 
 def guard_steps(cls: type) -> None:
-    """Guard every step of a class, its own and those that it inherits."""
-    for name in dir(cls):
-        member = getattr(cls, name, None)
-        if is_step(member) and not hasattr(member, _GUARDED):
-            setattr(cls, name, guarded(cast("Callable[..., Any]", member)))
+    """Guard every step of a class, its own and those that it inherits.
+
+    An inherited one is replaced by a step that calls it by `super()`, so that the order in which
+    classes override each other stays what it is.
+    """
+    for name in {
+        name for base in cls.__mro__ for name, step in vars(base).items() if is_step(step)
+    }:
+        current = inspect.getattr_static(cls, name)
+        if not is_step(current):
+            continue
+        original = _original(cls, name)
+        if hasattr(original, _GUARDED) and current is original:
+            continue
+        if name in vars(cls) and current is original:
+            setattr(cls, name, guarded(original))
+        elif getattr(current, _FORWARDS_TO, current) is not original or current is original:
+            setattr(cls, name, _forwarder(cls, name, original))
 
 
 def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
@@ -97,6 +111,35 @@ def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
     return write
 
 
+def _original(cls: type, name: str) -> Callable[..., Any]:
+    """The step that a class has under a name, past the steps that only forward to others."""
+    found = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
+    return next(step for step in found if not hasattr(step, _FORWARDS_TO))
+
+
+def _forwarder(cls: type, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A guarded step of `cls` that calls the one that it inherits."""
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def forward_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await getattr(super(cls, self), name)(*args, **kwargs)  # pyright: ignore[reportUnknownArgumentType]
+
+        forward: Callable[..., Any] = forward_async
+    else:
+
+        @functools.wraps(original)
+        def forward_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return getattr(super(cls, self), name)(*args, **kwargs)  # pyright: ignore[reportUnknownArgumentType]
+
+        forward = forward_sync
+    # wraps() copies the marks of a step that is guarded itself.
+    vars(forward).pop(_GUARDED, None)
+    forward = guarded(forward)
+    setattr(forward, _FORWARDS_TO, original)
+    return forward
+
+
 def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     async def run_step(*args: Any, **kwargs: Any) -> Any:
@@ -123,6 +166,9 @@ def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
         except asyncio.CancelledError as error:
             # It runs in an executor thread, where nobody can cancel it.
             raise StepCancelled(step.__name__) from error
+        except StopIteration as error:
+            # asyncio cannot hand it over, and the run would wait for ever.
+            raise RuntimeError(f"Step '{step.__name__}' raised StopIteration") from error
 
     return run_step
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from .compact import Compactor, Token, shallow_copy
+from .compact import Compactor, Token, is_whole, shallow_copy
 from .events import AgentInput, AgentOutput, AgentStream, Event, InternalDispatchEvent
 from .log import MemoryLog
 from .log.memory import Waiter, resolve
@@ -86,7 +88,7 @@ class EventStream:
         self._readers = 0
         self._built: dict[int, Record] = {}
         self._writer_loop: asyncio.AbstractEventLoop | None = None
-        self._lost: Callable[[], None] | None = None
+        self._lost: Callable[[], Callable[[], None] | None] | None = None
 
     # Writing
 
@@ -101,7 +103,7 @@ class EventStream:
         if self._log.closed:
             return 0
         ts = self._now()
-        if type(event) is AgentStream:
+        if type(event) is AgentStream and is_whole(event):
             return self._log.append(self._compactor.token(event, ts))
         if isinstance(event, AgentInput | AgentOutput):
             self._compactor.calls_over(event.current_agent_name)
@@ -129,10 +131,11 @@ class EventStream:
 
         Args:
             loop: the loop; when it is closed before the run has ended, the run is lost.
-            lost: called then, by whoever finds out; it closes the stream.
+            lost: closes the stream; called by whoever finds out. A method is held weakly: a writer
+                that is collected has written its last record.
         """
         self._writer_loop = loop
-        self._lost = lost
+        self._lost = weakref.WeakMethod(lost) if inspect.ismethod(lost) else lambda: lost
 
     # Reading
 
@@ -233,13 +236,10 @@ class EventStream:
             while True:
                 over = log.closed or self._is_lost()
                 for seq in range(cursor.seq + 1, min(len(entries), cursor.seq + _BATCH) + 1):
-                    entry = entries[seq - 1]
                     cursor.seq = seq
-                    if isinstance(entry, Token):
-                        if cursor.tokens:
-                            yield cursor.token(seq, entry)
-                    elif cursor.wants(entry.event):
-                        yield cursor.record(entry)
+                    item = cursor.take(seq, entries[seq - 1])
+                    if item is not None:
+                        yield item
                 if cursor.seq < len(entries):
                     # Far behind: one reader's replay must not hold up everybody else.
                     await asyncio.sleep(0)
@@ -282,6 +282,7 @@ class EventStream:
             await waiter
         finally:
             watch.cancel()
+            self._log.forget(waiter)
 
     def _folded(self) -> Snapshot:
         with self._fold_lock:
@@ -295,11 +296,13 @@ class EventStream:
         """Close the stream if its writer's loop was closed under it."""
         if self._log.closed:
             return True
-        loop, lost = self._writer_loop, self._lost
-        if loop is None or lost is None or not loop.is_closed():
+        loop = self._writer_loop
+        if loop is None or not loop.is_closed():
             return False
-        lost()
-        return True
+        lost = self._lost() if self._lost is not None else None
+        if lost is not None:
+            lost()
+        return self._log.closed
 
     def _now(self) -> float:
         """The time, never before that of the record before (L1)."""
@@ -317,19 +320,23 @@ class Cursor(Generic[T]):
 
     Attributes:
         seq: the last record that the reader has passed.
-        tokens: whether it wants AgentStreams.
     """
 
-    __slots__ = ("_internal", "_types", "seq", "tokens")
+    __slots__ = ("_internal", "_tokens", "_types", "seq")
 
     def __init__(self, after: int, types: tuple[type[Event], ...], internal: bool) -> None:
         self.seq = after
         self._types = types
         self._internal = internal
-        self.tokens = not types or issubclass(AgentStream, types)
+        self._tokens = not types or issubclass(AgentStream, types)
 
-    def wants(self, event: Event) -> bool:
-        """Whether this reader is to see an event."""
+    def take(self, seq: int, entry: Token | Record) -> T | None:
+        """What the reader yields for an entry, None if it does not want it."""
+        if isinstance(entry, Token):
+            return self.token(seq, entry) if self._tokens else None
+        return self.record(entry) if self._wants(entry.event) else None
+
+    def _wants(self, event: Event) -> bool:
         if self._types and not isinstance(event, self._types):
             return False
         return self._internal or not isinstance(event, InternalDispatchEvent)

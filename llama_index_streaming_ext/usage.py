@@ -30,6 +30,14 @@ class Usage:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    def grown_to(self, later: Usage) -> Usage:
+        """The usage of one call of which a later chunk says more."""
+        return Usage(
+            max(self.input_tokens, later.input_tokens),
+            max(self.output_tokens, later.output_tokens),
+            self.calls,
+        )
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.input_tokens + other.input_tokens,
@@ -42,48 +50,51 @@ def usage_of(raw: Any) -> Usage | None:
     """The usage that a provider's raw chunk or response carries, None where it says nothing.
 
     Understands OpenAI's chat (`usage.prompt_tokens`) and Responses dialects
-    (`response.usage.input_tokens`), Anthropic's (`usage.input_tokens`) and Gemini's
-    (`usage_metadata.prompt_token_count`).
+    (`response.usage.input_tokens`), Anthropic's (`usage.input_tokens`, `message.usage`) and
+    Gemini's (`usage_metadata.prompt_token_count`), as dicts or as the providers' own objects.
     """
-    if not isinstance(raw, Mapping):
+    if raw is None:
         return None
-    chunk = cast("Mapping[str, Any]", raw)
-    found = chunk.get("usage") or chunk.get("usage_metadata")
-    if found is None and isinstance(chunk.get("response"), Mapping):
-        found = chunk["response"].get("usage")
-    if not isinstance(found, Mapping):
+    found = _get(raw, "usage") or _get(raw, "usage_metadata")
+    for nested in ("response", "message"):
+        found = found or _get(_get(raw, nested), "usage")
+    if found is None:
         return None
-    counts = cast("Mapping[str, Any]", found)
-    used_in, used_out = _first(counts, _INPUT_NAMES), _first(counts, _OUTPUT_NAMES)
+    used_in, used_out = _first(found, _INPUT_NAMES), _first(found, _OUTPUT_NAMES)
     if used_in is None and used_out is None:
         return None
-    return Usage(used_in or 0, used_out or 0, calls=1)
+    thoughts = _first(found, ("thoughts_token_count",))  # Gemini counts them beside the answer
+    return Usage(used_in or 0, (used_out or 0) + (thoughts or 0), calls=1)
 
 
 def says_the_end(raw: Any) -> bool:
-    """Whether a raw chunk is known to be among the last of its LLM call.
+    """Whether a raw chunk is known to be the last of its LLM call, or next to it.
 
-    True where it has a finish reason or a usage, in the shapes of OpenAI, Anthropic and Gemini.
+    True where it has a finish reason, or nothing but a usage, in the shapes of OpenAI, Anthropic
+    and Gemini.
     """
-    if not isinstance(raw, Mapping):
-        return False
-    chunk = cast("Mapping[str, Any]", raw)
-    if chunk.get("finish_reason") or chunk.get("stop_reason") or usage_of(chunk) is not None:
+    if _get(raw, "finish_reason") or _get(raw, "stop_reason"):
         return True
-    if chunk.get("type") in ("response.completed", "response.incomplete", "response.failed"):
+    if _get(raw, "type") in ("response.completed", "response.incomplete", "response.failed"):
         return True
-    for choices in (chunk.get("choices"), chunk.get("candidates")):
-        for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
-            if isinstance(choice, Mapping) and cast("Mapping[str, Any]", choice).get(
-                "finish_reason"
-            ):
-                return True
-    return False
+    choices = _get(raw, "choices")
+    if choices is None:
+        choices = _get(raw, "candidates")
+    if isinstance(choices, list) and choices:
+        return any(_get(choice, "finish_reason") for choice in cast("list[Any]", choices))
+    return choices == [] and usage_of(raw) is not None
 
 
-def _first(counts: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def _get(holder: Any, name: str) -> Any:
+    """A value of a dict, or of an object, None where there is none."""
+    if isinstance(holder, Mapping):
+        return cast("Mapping[str, Any]", holder).get(name)
+    return getattr(holder, name, None)
+
+
+def _first(counts: Any, names: tuple[str, ...]) -> int | None:
     for name in names:
-        value = counts.get(name)
+        value = _get(counts, name)
         if isinstance(value, int):
             return value
     return None

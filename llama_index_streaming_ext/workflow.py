@@ -17,9 +17,6 @@ from .steps import guard_steps, guarded
 class StreamingRuns:
     """Makes the runs of an upstream workflow class streams. It stands before that class."""
 
-    keep_raw: bool
-    """Keep the provider's raw chunk of every token, not only of the last one of each LLM call."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         guard_steps(cls)
@@ -46,7 +43,8 @@ class StreamingRuns:
             A handler that any number of readers can follow.
         """
         handler = cast("WorkflowHandler", super().run(*args, **kwargs))  # pyright: ignore
-        keep = self.keep_raw if keep_raw is None else keep_raw
+        # No annotated attribute: pydantic would make it a field of every agent class.
+        keep = getattr(self, "keep_raw", False) if keep_raw is None else keep_raw
         return start(
             handler,
             keep_raw=keep,
@@ -75,4 +73,5 @@ class Workflow(StreamingRuns, UpstreamWorkflow):
 
     def __init__(self, *args: Any, keep_raw: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.keep_raw = keep_raw
+        if keep_raw:
+            self.keep_raw = True

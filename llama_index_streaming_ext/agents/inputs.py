@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -99,6 +100,5 @@ def _asks_for_a_message(agent_class: type) -> bool:
 
     A subclass that has one of its own may want something else.
     """
-    init_run = getattr(agent_class, "init_run", None)
-    unguarded = getattr(init_run, "__wrapped__", init_run)
-    return any(unguarded is vars(core)["init_run"] for core in (BaseWorkflowAgent, AgentWorkflow))
+    init_run = inspect.unwrap(getattr(agent_class, "init_run"))  # noqa: B009 # of any class
+    return any(init_run is vars(core)["init_run"] for core in (BaseWorkflowAgent, AgentWorkflow))

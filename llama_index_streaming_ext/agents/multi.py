@@ -35,7 +35,8 @@ class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
 
     def __init__(self, *args: Any, keep_raw: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] # core's
-        self.keep_raw = keep_raw
+        if keep_raw:
+            self.keep_raw = True
 
     def default_memory(self) -> BaseMemory:
         """The memory of a run that is given none, as core makes it."""

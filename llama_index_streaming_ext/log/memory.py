@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Generic, TypeVar
@@ -124,6 +125,7 @@ def _wake(waiters: Iterable[Waiter]) -> None:
     if elsewhere is None:
         return
     for loop, theirs in elsewhere.items():
-        # A closed loop has no readers left that could be woken.
-        if not loop.is_closed():
+        # A closed loop has no readers left that could be woken. It may be closed at any moment,
+        # and a reader must not harm the writer.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(resolve, theirs)

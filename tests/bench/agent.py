@@ -1,6 +1,6 @@
 """What a token costs: our FunctionAgent beside core's, in one process.
 
-Run it with `python tests/bench/agent.py`. It prints CPU microseconds per token (medians), and ratios.
+Run it with `python tests/bench/agent.py`. It prints CPU microseconds per token, and ratios.
 """
 
 from __future__ import annotations
