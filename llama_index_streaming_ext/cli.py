@@ -89,9 +89,9 @@ def _demo(options: argparse.Namespace) -> int:
     if options.live and not os.environ.get("OPENAI_API_KEY"):
         print("--live calls the provider: set OPENAI_API_KEY to your key.", file=sys.stderr)
         return _WRONG_USE
-    # Said before LlamaIndex is imported, which takes seconds.
-    print(f"llama-index-streaming-ext {__version__}", flush=True)
     with _ended_by_interrupt():
+        # Said before LlamaIndex is imported, which takes seconds.
+        print(f"llama-index-streaming-ext {__version__}", flush=True)
         from . import demo
 
         return demo.run(live=options.live, fast=options.fast)
@@ -105,6 +105,7 @@ def _ended_by_interrupt() -> Generator[None]:
     """
 
     def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.write(2, _INTERRUPTED_LINE.encode())
         os._exit(INTERRUPTED)
 

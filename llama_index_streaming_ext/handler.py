@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -221,14 +221,11 @@ def start(
     upstream: WorkflowHandler,
     *,
     keep_raw: bool = False,
-    at_end: Callable[[], Awaitable[None]] | None = None,
     guarded: bool = False,
     direct: bool = False,
 ) -> StreamingHandler:
     """The streaming handler of a run that has just been started."""
-    return StreamingHandler(
-        Run(upstream, keep_raw=keep_raw, at_end=at_end, guarded=guarded, direct=direct)
-    )
+    return StreamingHandler(Run(upstream, keep_raw=keep_raw, guarded=guarded, direct=direct))
 
 
 def _handler_of(run: Run) -> StreamingHandler:

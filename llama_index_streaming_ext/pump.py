@@ -1,14 +1,17 @@
 """The way of a run's events into its log.
 
-What steps write goes straight into the log. What upstream itself publishes (the state of steps,
-requests for human input, the end) goes through upstream's queue, which is read here, once, for
-everybody. Where the runtime is not the basic one, or the workflow is not ours, everything takes
-that way, because others may be listening there.
+What upstream publishes (the state of steps, requests for human input, the end) goes through its
+queue, which is read here, once, for everybody. So does what steps write, but for tokens, which go
+straight into the log (`writer.py`); what steps write keeps its order all the same. Where the
+runtime is not the basic one, or the workflow is not ours, everything goes through the queue,
+because others may be listening there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -35,16 +38,12 @@ _GRACE_TURNS = 10
 _SAID_BY_UPSTREAM = (WorkflowCancelledEvent, WorkflowFailedEvent, WorkflowTimedOutEvent)
 
 
-class CaughtUp(Event):
-    """Sent through upstream's queue to learn when all that was published before it is logged."""
-
-
 class Pump:
     """Brings the events of one run into its log, in the order in which they were written.
 
     Args:
         stream: the log.
-        direct: whether what steps write comes by `write`, not by upstream's queue.
+        direct: whether all that steps write is announced, by `straight` or `expect`.
 
     Attributes:
         held: a StopEvent that may be the end of the run: whether it is shows with the result.
@@ -65,8 +64,10 @@ class Pump:
         # None as long as this runtime has not said that it tells of its steps.
         self._step_ended: bool | None = None
         self._ctx: Context[Any] | None = None
-        self._markers: dict[int, asyncio.Future[None]] = {}
-        self._over = False
+        # What steps have written, numbered: on its way through the queue, or waiting for that.
+        self._number = 0
+        self._under_way: dict[int, tuple[int, Event, Callable[[], None]]] = {}
+        self._waiting: deque[tuple[int, Event]] = deque()
 
     @property
     def last_stop(self) -> StopEvent | None:
@@ -86,47 +87,28 @@ class Pump:
         except WorkflowRuntimeError:
             # U1: the run is over and its queue is empty.
             return
-        finally:
-            self._over = True
-            for seen in () if self._loop.is_closed() else self._markers.values():
-                seen.cancel()
 
-    def write(self, event: Event | None) -> None:
-        """Write an event of a step. It stands in for `ctx.write_event_to_stream`, in any thread."""
-        if event is None:
-            return
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if not here:
-            # The caller may change its event before the loop gets to see it.
-            self._loop.call_soon_threadsafe(self.write, shallow_copy(event))
-        elif self.held is not None:
-            self.behind.append(event)
+    def straight(self, event: Event) -> None:
+        """Log what a step has written, behind all that steps have written before."""
+        if self._under_way:
+            self._number += 1
+            self._waiting.append((self._number, shallow_copy(event)))
         else:
-            self.stream.append(event)
+            self._log(event)
 
-    async def caught_up(self, ctx: Context[Any]) -> None:
-        """Wait until all that upstream has published so far is in the log.
+    def expect(self, event: Event, seen: Callable[[], None]) -> None:
+        """Say that a step's event is on its way through upstream's queue.
 
         Args:
-            ctx: the context of a running step.
+            event: the event, by identity.
+            seen: called when it is logged.
         """
-        if self._over:
-            return
-        marker = CaughtUp()
-        seen = self._loop.create_future()
-        self._markers[id(marker)] = seen
-        try:
-            type(ctx).write_event_to_stream(ctx, marker)
-            # The marker is given up when nobody reads any more, and then nothing can come late.
-            await asyncio.wait({seen})
-        finally:
-            self._markers.pop(id(marker), None)
+        self._number += 1
+        self._under_way[id(event)] = (self._number, event, seen)
 
     def settle(self, is_the_end: Callable[[StopEvent], bool]) -> StopEvent | None:
         """Nothing more will come: log what is held back, but for the event that is the end."""
+        self._log_waiting()
         lost = self._loop.is_closed()
         while self.held is not None and not is_the_end(self.held):
             self._release(hold=not lost)
@@ -136,10 +118,14 @@ class Pump:
 
     def _take(self, event: Event) -> None:
         """Log an event, or hold it while it may be the last one."""
-        if type(event) is CaughtUp:
-            seen = self._markers.get(id(event))
-            if seen is not None and not seen.done():
-                seen.set_result(None)
+        expected = self._under_way.pop(id(event), None)
+        if expected is not None:
+            number, _, seen = expected
+            self._log_waiting(before=number)
+            self._log(event)
+            seen()
+            if not self._under_way:
+                self._log_waiting()
         elif self.held is not None:
             self.behind.append(event)
         elif isinstance(event, StopEvent) and self._may_be_the_end(event):
@@ -152,6 +138,17 @@ class Pump:
             elif self._step_ended:
                 self._step_ended = False
             self.stream.append(event)
+
+    def _log(self, event: Event) -> None:
+        """Log what a step has written, behind what is held back."""
+        if self.held is not None:
+            self.behind.append(event)
+        else:
+            self.stream.append(event)
+
+    def _log_waiting(self, before: float = math.inf) -> None:
+        while self._waiting and self._waiting[0][0] < before:
+            self._log(self._waiting.popleft()[1])
 
     def _may_be_the_end(self, event: StopEvent) -> bool:
         """Whether upstream may have written a StopEvent, not a step (U6).
@@ -194,5 +191,5 @@ class Pump:
         for event in behind:
             if hold:
                 self._take(event)
-            elif type(event) is not CaughtUp:
+            else:
                 self.stream.append(event)

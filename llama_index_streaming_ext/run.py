@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
-import traceback
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
@@ -23,6 +23,7 @@ from workflows.errors import (
 )
 from workflows.handler import WorkflowHandler
 
+from .ending import ending_said, said_both_ways, terminal_event
 from .errors import RunCancelled, RunLost
 from .events import (
     Event,
@@ -34,6 +35,7 @@ from .events import (
 from .plain import PlainReaders
 from .pump import HOLD, Pump
 from .stream import Ending, EventStream
+from .writer import writing_straight
 
 logger = logging.getLogger("llama_index_streaming_ext")
 
@@ -77,7 +79,6 @@ class Run:
     Args:
         upstream: the handler of a run that has just been started.
         keep_raw: as for `EventStream`.
-        at_end: awaited when the result is there, before the terminal record is written.
         guarded: whether the steps of this run are ours, so that `kill` reaches them.
         direct: whether what its steps write may go straight into the log.
 
@@ -96,7 +97,6 @@ class Run:
         upstream: WorkflowHandler,
         *,
         keep_raw: bool = False,
-        at_end: Callable[[], Awaitable[None]] | None = None,
         guarded: bool = False,
         direct: bool = False,
     ) -> None:
@@ -105,7 +105,6 @@ class Run:
         self.loop = asyncio.get_running_loop()
         self.guarded = guarded
         self.handler: weakref.ref[Any] | None = None
-        self._at_end = at_end
         self._shutting_down = False
         self.pump = Pump(self.stream, direct=direct)
         self.pump.on_end = self._finish
@@ -137,11 +136,15 @@ class Run:
             raise
         finally:
             if self._result.done():
-                await self.stream.ended()
+                # When this is over, nothing of the run is left that would keep its id.
+                await asyncio.wait({self._supervisor})
         return stop
 
     def kill(self) -> None:
         """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
+        if not self._is_here():
+            self._from_elsewhere(self.kill)
+            return
         self._cancel_steps()
         self._result.cancel()
         # Cancelled hard, upstream forgets the task that waits for its mail; any mail ends it.
@@ -160,8 +163,8 @@ class Run:
             parent._children.discard(self)
         self._parent = None
 
-    @asynccontextmanager
-    async def working(self) -> AsyncGenerator[None, None]:
+    @contextmanager
+    def working(self) -> Generator[None, None, None]:
         """The current task works on a step of this run.
 
         It is cancelled with the run, and what the step writes goes straight into the log.
@@ -173,13 +176,16 @@ class Run:
             return
         self._steps.add(task)
         try:
-            if self.pump.direct:
-                ctx = Context.get_step_context()
-                ctx.__dict__["write_event_to_stream"] = self.pump.write
-                await self.pump.caught_up(ctx)
-            yield
+            with self.writing():
+                yield
         finally:
             self._steps.discard(task)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """What the current step writes goes straight into the log."""
+        if not self.pump.direct:
+            return nullcontext()
+        return writing_straight(Context.get_step_context(), self.pump, self.loop)
 
     # The pump
 
@@ -189,8 +195,9 @@ class Run:
         try:
             await asyncio.wait({self._result})
             await self._settle(pumping)
-            if self._at_end is not None:
-                await self._at_end()
+            self._finish()
+            pumping.cancel()
+            await asyncio.wait({pumping})
         except asyncio.CancelledError:
             # The loop is being shut down (asyncio.run cancels every task).
             self._shutting_down = True
@@ -224,8 +231,8 @@ class Run:
         self.pump.on_end = None
         ending = self._ending()
         last = self.pump.settle(lambda held: self._announces(held, ending))
-        last = last or _terminal_event(ending)
-        self.stream.close(_said_both_ways(last), ending)
+        last = last or terminal_event(ending)
+        self.stream.close(said_both_ways(last), ending)
         self._after(ending)
 
     def _after(self, ending: Ending) -> None:
@@ -243,12 +250,27 @@ class Run:
         """Cancel the run from synchronous code: hard where its steps obey, else as users do."""
         if self.stream.done:
             return
+        if not self._is_here():
+            self._from_elsewhere(self.cancel_soon)
+            return
         if self.guarded:
             self.kill()
             return
         cancelling = self.loop.create_task(self.upstream.cancel_run())
         self._cancelling.add(cancelling)
         cancelling.add_done_callback(self._cancelling.discard)
+
+    def _is_here(self) -> bool:
+        """Whether this is the run's own loop: tasks may be touched nowhere else."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    def _from_elsewhere(self, call: Callable[[], None]) -> None:
+        # A loop that is closed has lost the run already.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(call)
 
     def report(self) -> None:
         """Log a failure that nobody has asked for, once (U4: upstream says nothing at all)."""
@@ -271,12 +293,13 @@ class Run:
                 return Ending("lost", error=RunLost(self.upstream.run_id))
             if said is None or self._shutting_down:
                 return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
-            return _ending_said(said)
+            return ending_said(said)
         if result.cancelled():
             return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
         error = result.exception()
         if error is None:
-            return _ending_said(result.result())
+            stop = result.result()
+            return Ending("completed", stop.result if type(stop) is StopEvent else stop)
         # A step may raise what a child run of its own ended with: then this run has failed.
         if isinstance(error, WorkflowCancelledByUser) and not isinstance(said, WorkflowFailedEvent):
             return Ending("cancelled", error=error)
@@ -301,14 +324,10 @@ class Run:
         So nobody can take events away from it. An instance attribute shadows the method (U16), for
         as long as the context is that of this run: its store is another one in the next.
         """
-        store, plain = _store_of(ctx), self.plain
-
-        def stream_events() -> AsyncGenerator[Event, None]:
-            if _store_of(ctx) is not store:
-                return type(ctx).stream_events(ctx)
-            return plain.open(internal=True)
-
-        ctx.__dict__["stream_events"] = stream_events
+        read_log = functools.partial(self.plain.open, internal=True)
+        ctx.__dict__["stream_events"] = functools.partial(
+            _stream_events, weakref.ref(ctx), _store_of(ctx), read_log
+        )
 
     def _join_parent(self) -> None:
         """A run that is started inside another run's step is cancelled with it."""
@@ -323,49 +342,21 @@ def _report_a_broken_pump(pumping: asyncio.Task[None]) -> None:
         logger.error("Upstream's stream cannot be read", exc_info=pumping.exception())
 
 
+def _stream_events(
+    ctx: weakref.ref[Context[Any]],
+    store: object,
+    read_log: Callable[[], AsyncGenerator[Event, None]],
+) -> AsyncGenerator[Event, None]:
+    """What a context's `stream_events()` gives: the log, while its store is that of our run."""
+    there = ctx()
+    if there is None or _store_of(there) is store:
+        return read_log()
+    return type(there).stream_events(there)
+
+
 def _store_of(ctx: Context[Any]) -> object:
     """The state store of the run that a context is at, None where its runtime has none."""
     try:
         return ctx.store
     except RuntimeError:
         return None
-
-
-def _ending_said(stop: StopEvent) -> Ending:
-    """How a run ended, by its last event alone."""
-    if isinstance(stop, WorkflowTimedOutEvent):
-        error = WorkflowTimeoutError(f"Operation timed out after {stop.timeout} seconds.")
-        return Ending("timed_out", error=error, steps=tuple(stop.active_steps))
-    if isinstance(stop, WorkflowCancelledEvent):
-        return Ending("cancelled", error=WorkflowCancelledByUser())
-    if isinstance(stop, WorkflowFailedEvent):
-        return Ending("failed", error=stop.exception)
-    return Ending("completed", stop.result if type(stop) is StopEvent else stop)
-
-
-def _terminal_event(ending: Ending) -> StopEvent:
-    """The last event of a run whose end upstream did not publish (U5)."""
-    if ending.status == "completed":
-        result = ending.result
-        return result if isinstance(result, StopEvent) else StopEvent(result=result)
-    if ending.status == "cancelled":
-        return WorkflowCancelledEvent()
-    error = ending.error
-    exception = error if isinstance(error, Exception) else RuntimeError(repr(error))
-    if ending.status == "timed_out":
-        return WorkflowTimedOutEvent(timeout=0.0, active_steps=list(ending.steps))
-    return WorkflowFailedEvent(step_name="", exception=exception)
-
-
-def _said_both_ways(event: StopEvent) -> StopEvent:
-    """A failure that answers to both namings that upstream's documents have used."""
-    if not isinstance(event, WorkflowFailedEvent) or "exception_type" in event:
-        return event
-    said, error = event.model_copy(), event.exception
-    said._data = {  # pyright: ignore[reportPrivateUsage] # model_copy shares it
-        **event.to_dict(),
-        "exception_type": f"{type(error).__module__}.{type(error).__qualname__}",
-        "exception_message": str(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
-    return said

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
 from workflows import Context
@@ -146,7 +147,7 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run()
         if run is None:
             return await step(*args, **kwargs)
-        async with run.working():
+        with run.working():
             try:
                 return await step(*args, **kwargs)
             except asyncio.CancelledError as error:
@@ -161,8 +162,10 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
 def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def run_step(*args: Any, **kwargs: Any) -> Any:
+        run = current_run()
         try:
-            return step(*args, **kwargs)
+            with run.writing() if run is not None else nullcontext():
+                return step(*args, **kwargs)
         except asyncio.CancelledError as error:
             # It runs in an executor thread, where nobody can cancel it.
             raise StepCancelled(step.__name__) from error

@@ -64,7 +64,7 @@ class EventStream:
         run_id: the run that it is the log of.
         keep_raw: keep the provider's raw chunk of every token, not only of the last one of each
             LLM call.
-        clock: gives Unix seconds.
+        clock: gives Unix seconds; None for `time.time`, as it is when the stream is made.
     """
 
     def __init__(
@@ -72,13 +72,14 @@ class EventStream:
         run_id: str,
         *,
         keep_raw: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.run_id = run_id
-        self.started = clock()
+        # Looked up now, not bound by the signature: a test may have made the time virtual.
+        self._clock = clock or time.time
+        self.started = self._clock()
         self.outcome_asked = False
         """Whether anybody has asked how the run ended."""
-        self._clock = clock
         self._log: MemoryLog[Record | Token] = MemoryLog()
         self._last_ts = self.started
         self._compactor = Compactor(keep_raw=keep_raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, cast
 
 from workflows import Workflow as UpstreamWorkflow
@@ -48,15 +48,10 @@ class StreamingRuns:
         return start(
             handler,
             keep_raw=keep,
-            at_end=self._at_end(handler),
             guarded=True,
             # Other runtimes (a server's, say) have readers of their own at upstream's queue.
             direct=type(self.runtime) in (BasicRuntime, VerboseDecorator),  # pyright: ignore
         )
-
-    def _at_end(self, handler: WorkflowHandler) -> Callable[[], Awaitable[None]] | None:
-        """What is awaited when a run has its result, before its terminal record is written."""
-        return None
 
 
 class Workflow(StreamingRuns, UpstreamWorkflow):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flows import Note, Notes, Raises, gathered, notes, records
@@ -97,7 +98,7 @@ async def test_the_deprecated_members_work() -> None:
     handler = Raises(ValueError("boom")).run()
     await handler.outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warnings.warn", lambda *args, **kwargs: None)  # pyright: ignore[reportUnknownLambdaType]
+        patch.setattr("warnings.warn", Mock())
         assert handler.done()
         assert isinstance(handler.exception(), ValueError)
         assert not handler.cancelled()

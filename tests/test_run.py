@@ -1,5 +1,8 @@
 """How runs end: always, once, and saying how."""
 
+# Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -137,8 +140,9 @@ async def test_the_result_of_a_custom_stop_event_is_the_event() -> None:
             return Custom(answer=42)
 
     handler = Answers().run()
-    assert (await handler.outcome()).result == await handler
-    assert (await handler).answer == 42
+    result: Custom = await handler
+    assert (await handler.outcome()).result is result
+    assert result.answer == 42
 
 
 async def test_a_failed_run_says_so() -> None:
@@ -334,7 +338,7 @@ async def test_a_child_that_is_not_awaited_outlives_a_parent_that_completes() ->
         async def only(self, ev: StartEvent) -> StopEvent:
             return StopEvent(result=Notes(gate=gate).run())
 
-    child = await FiresAndForgets().run()
+    child: StreamingHandler = await FiresAndForgets().run()
     gate.set()
     assert (await child.outcome()).status == "completed"
 
@@ -461,7 +465,8 @@ async def test_asyncio_run_that_ends_early_cancels_the_run() -> None:
 
 
 async def _await(handler: StreamingHandler) -> Any:
-    return await handler
+    result: Any = await handler
+    return result
 
 
 def _first_cancel() -> bool:
@@ -475,3 +480,103 @@ class _nothing:  # noqa: N801
     def __enter__(self) -> None: ...
 
     def __exit__(self, *args: object) -> None: ...
+
+
+async def test_a_run_id_can_be_used_again() -> None:
+    """A run that is over and forgotten does not keep its id (as upstream)."""
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert await Notes().run(run_id="again") == "done"
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", [WorkflowFailedEvent, WorkflowCancelledEvent])
+async def test_a_step_may_return_the_end_of_another_run(kind: type[StopEvent]) -> None:
+    """What a step returns is the result, whatever it says: the run has completed."""
+    stop = (
+        WorkflowCancelledEvent()
+        if kind is WorkflowCancelledEvent
+        else WorkflowFailedEvent(step_name="of a child", exception=ValueError("child's"))
+    )
+
+    class Returns(Workflow):
+        @step
+        async def only(self, ev: StartEvent) -> StopEvent:
+            return stop
+
+    handler = Returns().run()
+    assert (await handler.outcome()).status == "completed"
+    assert await handler is stop
+
+
+async def test_a_childs_timeout_in_a_step_is_a_failure() -> None:
+    """What a child ended with is not what its parent ended with."""
+
+    class Waits(Workflow):
+        @step
+        async def only(self, ev: StartEvent) -> StopEvent:
+            return StopEvent(result=await Notes(gate=asyncio.Event(), timeout=0.01).run())
+
+    handler = Waits().run()
+    outcome = await handler.outcome()
+    assert outcome.status == "failed"
+    assert isinstance(outcome.error, WorkflowTimeoutError)
+    assert isinstance((await records(handler))[-1].event, WorkflowFailedEvent)
+
+
+async def test_a_step_that_ignores_its_timeout_keeps_nobody() -> None:
+    """Readers get the end although upstream's result does not come."""
+    obeys = asyncio.Event()
+
+    class Stubborn(Workflow):
+        @step
+        async def only(self, ev: StartEvent) -> StopEvent:
+            while not obeys.is_set():
+                try:
+                    await obeys.wait()
+                except asyncio.CancelledError:
+                    continue
+            return StopEvent()
+
+    handler = Stubborn(timeout=0.01).run()
+    async with asyncio.timeout(10):
+        outcome = await handler.outcome()
+    assert (outcome.status, outcome.steps) == ("timed_out", ("only",))
+    check_ending(await records(handler))
+    obeys.set()
+
+
+async def test_a_failed_run_that_was_awaited_can_be_collected() -> None:
+    """Nothing holds a run whose error holds its handler."""
+    with pytest.raises(ValueError, match="boom"):
+        await Raises(ValueError("boom")).run(run_id="collected")
+    gc.collect()
+    assert find_run("collected") is None
+
+
+async def test_an_event_that_cannot_be_copied_is_streamed() -> None:
+    """As upstream does; readers share it then."""
+
+    class NoCopy(Event):
+        def model_copy(self, **kwargs: Any) -> Any:
+            raise TypeError("not me")
+
+    class Writes(Workflow):
+        @step
+        async def only(self, ctx: Context, ev: StartEvent) -> StopEvent:
+            ctx.write_event_to_stream(NoCopy())
+            return StopEvent()
+
+    events = await gathered(Writes().run().stream_events())
+    assert [type(event) for event in events] == [NoCopy, StopEvent]
+
+
+@pytest.mark.filterwarnings("ignore:WorkflowHandler.cancel:DeprecationWarning")
+async def test_a_run_can_be_cancelled_from_another_thread() -> None:
+    """The deprecated `cancel()` needs no loop upstream, and none here."""
+    handler = Notes(gate=asyncio.Event()).run()
+    await after_notes(handler, 1)
+    await asyncio.to_thread(handler.cancel)
+    assert (await handler.outcome()).status == "cancelled"

@@ -45,7 +45,9 @@ class SubMixin(Mixin):
     """Overrides the mixin's step."""
 
     @step
-    async def only(self, ctx: Context, ev: StartEvent) -> StopEvent:
+    async def only(  # pyright: ignore[reportIncompatibleVariableOverride] # StepFunction is invariant
+        self, ctx: Context, ev: StartEvent
+    ) -> StopEvent:
         """Returns."""
         return StopEvent(result="overridden")
 
@@ -289,3 +291,19 @@ async def test_events_of_steps_come_in_the_order_of_the_steps() -> None:
         "StepStateChanged",
         "StopEvent",
     ]
+
+
+async def test_a_stop_event_written_by_a_sync_step_does_not_end_the_log() -> None:
+    """Also from an executor thread, and with the step's own context (U6, U8)."""
+
+    class ByHand(Workflow):
+        @step
+        def only(self, ctx: Context, ev: StartEvent) -> StopEvent:
+            stream_writer(ctx)(StopEvent(result="by hand"))
+            ctx.write_event_to_stream(Note(msg="after"))
+            return StopEvent(result="real")
+
+    handler = ByHand().run()
+    read = await records(handler)
+    assert [type(record.event) for record in read] == [StopEvent, Note, StopEvent]
+    assert await handler == "real"

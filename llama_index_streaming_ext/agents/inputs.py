@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent
+from llama_index.core.agent.workflow.workflow_events import AgentWorkflowStartEvent
+from llama_index.core.memory import BaseMemory
 from workflows import Context
 
+from ..compact import shallow_copy
 from ..errors import MissingInput
 
 KEYWORDS = (
@@ -35,14 +38,14 @@ class AgentInputs:
         ctx: the context to go on with.
         memory: the memory that was given.
         has_message: whether there is something to answer.
-        has_start_event: whether the start event was made by the caller.
+        start_event: the start event that the caller has made.
         named: the keywords that were used.
     """
 
     ctx: Context[Any] | None = None
     memory: Any = None
     has_message: bool = False
-    has_start_event: bool = False
+    start_event: Any = None
     named: Sequence[str] = field(default_factory=tuple)
 
     @classmethod
@@ -52,19 +55,33 @@ class AgentInputs:
             positional: dict[str, Any] = dict(zip(("ctx", "start_event"), args, strict=False))
         else:
             positional = dict(zip(_ORDER, args, strict=False))
-        given = {**positional, **{key: value for key, value in kwargs.items() if value}}
+        named = {key: kwargs[key] for key in KEYWORDS if kwargs.get(key)}
+        given = {**positional, **named}
         return cls(
             ctx=given.get("ctx"),
             memory=given.get("memory"),
             has_message=bool(given.get("user_msg") or given.get("chat_history")),
-            has_start_event=given.get("start_event") is not None,
+            start_event=given.get("start_event"),
             named=tuple(kwargs),
         )
 
     @property
     def starts_a_turn(self) -> bool:
-        """Whether the arguments make a new start event, as they do not where a run goes on."""
-        return not self.has_start_event and not (self.ctx is not None and self.ctx.is_running)
+        """Whether a new turn is started, as it is not where a run goes on."""
+        return self.ctx is None or not self.ctx.is_running
+
+    def with_memory(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], memory: BaseMemory
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, with a memory where the caller has given none."""
+        made = self.start_event
+        if made is None:
+            return args, {**kwargs, "memory": memory}
+        if not isinstance(made, AgentWorkflowStartEvent) or made.get("memory") is not None:
+            return args, kwargs
+        start_event = shallow_copy(made)
+        start_event["memory"] = memory
+        return args[:1], {**kwargs, "start_event": start_event}
 
     def check(self, agent_class: type) -> None:
         """See that there is something to answer.
@@ -72,7 +89,9 @@ class AgentInputs:
         Raises:
             MissingInput: there is not; it names what was passed, and what was probably meant.
         """
-        if self.has_message or not _asks_for_a_message(agent_class):
+        if self.has_message or self.start_event is not None:
+            return
+        if not _asks_for_a_message(agent_class):
             return
         raise MissingInput(
             "The agent has nothing to answer: pass user_msg= (a str or a ChatMessage) or "

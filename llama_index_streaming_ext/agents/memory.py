@@ -9,15 +9,13 @@ the memory of the run before is passed to the next one.
 from __future__ import annotations
 
 import functools
-import weakref
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from workflows import Context
 from workflows.context.serializers import JsonSerializer
-
-_last: weakref.WeakKeyDictionary[Context[Any], BaseMemory] = weakref.WeakKeyDictionary()
 
 
 class SerialisableMemory(ChatMemoryBuffer):
@@ -52,16 +50,32 @@ def fresh_memory(llm: LLM) -> BaseMemory:
     return memory_class.from_defaults(llm=llm)  # pyright: ignore[reportUnknownMemberType] # core's
 
 
-async def remember(ctx: Context[Any]) -> None:
-    """Keep the memory that a run has left in its store, for the next run on that context."""
-    memory = await ctx.store.get("memory", default=None)
-    if isinstance(memory, BaseMemory):
-        _last[ctx] = memory
+def memory_of(ctx: Context[Any]) -> BaseMemory | None:
+    """The memory that the last run on a context has left in its store, None where there is none.
+
+    The next run serialises that store, and so may lose it.
+    """
+    try:
+        reading = ctx.store.get("memory", default=None)
+    except RuntimeError:
+        return None  # a runtime whose contexts have no store of their own
+    memory = _at_once(reading)
+    return memory if isinstance(memory, BaseMemory) else None
 
 
-def remembered(ctx: Context[Any]) -> BaseMemory | None:
-    """The memory of the last run on a context, None where there was none."""
-    return _last.get(ctx)
+def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that has nothing to wait for: a store that nobody is using.
+
+    `run()` is not a coroutine function, so it cannot await. Where the store would have to wait
+    (another process keeps it), there is no result.
+    """
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        return done.value
+    finally:
+        reading.close()
+    return None
 
 
 @functools.cache

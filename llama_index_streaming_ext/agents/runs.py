@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from llama_index.core.memory import BaseMemory
 from workflows import Context
-from workflows.handler import WorkflowHandler
 
 from ..handler import StreamingHandler
 from ..workflow import StreamingRuns
 from .inputs import AgentInputs
-from .memory import remember, remembered
+from .memory import memory_of
 
 
 class AgentRuns(StreamingRuns):
@@ -39,7 +36,7 @@ class AgentRuns(StreamingRuns):
         if inputs.starts_a_turn:
             inputs.check(type(self))
             if inputs.memory is None:
-                kwargs["memory"] = self._memory_for(inputs.ctx)
+                args, kwargs = inputs.with_memory(args, kwargs, self._memory_for(inputs.ctx))
         return super().run(*args, **kwargs)
 
     def default_memory(self) -> BaseMemory:
@@ -47,7 +44,4 @@ class AgentRuns(StreamingRuns):
         raise NotImplementedError
 
     def _memory_for(self, ctx: Context[Any] | None) -> BaseMemory:
-        return (remembered(ctx) if ctx is not None else None) or self.default_memory()
-
-    def _at_end(self, handler: WorkflowHandler) -> Callable[[], Awaitable[None]]:
-        return functools.partial(remember, handler.ctx)
+        return (memory_of(ctx) if ctx is not None else None) or self.default_memory()

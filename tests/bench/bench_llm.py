@@ -8,7 +8,6 @@ from typing import Any
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
-    CompletionResponse,
     LLMMetadata,
 )
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -50,12 +49,10 @@ class ScriptedLLM(FunctionCallingLLM):
     def _prepare_chat_with_tools(self, tools: Any, **kwargs: Any) -> dict[str, Any]:
         return {}
 
-    def chat(self, messages: Any, **kwargs: Any) -> Any:
+    def chat(self, *args: Any, **kwargs: Any) -> Any:
         """Not used."""
         raise NotImplementedError
 
-    achat = astream_chat = stream_chat = complete = acomplete = stream_complete = chat
-    astream_complete = chat
-
-
-__all__ = ["CompletionResponse", "ScriptedLLM"]
+    achat = astream_chat = stream_chat = chat  # pyright: ignore[reportAssignmentType]
+    complete = acomplete = stream_complete = chat  # pyright: ignore[reportAssignmentType]
+    astream_complete = chat  # pyright: ignore[reportAssignmentType]

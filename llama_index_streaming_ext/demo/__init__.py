@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 from workflows import Context, step
 
-from .agents import AgentWorkflow
-from .errors import MissingDependency
-from .events import AgentStream, Event, StartEvent, StopEvent, ToolCall, ToolCallResult
-from .handler import StreamingHandler
-from .outcome import Outcome
-from .testing.fake_openai import FakeOpenAI
-from .testing.script import Turn, text, tool_call, wait, words
-from .workflow import Workflow
+from ..agents import AgentWorkflow
+from ..errors import MissingDependency
+from ..events import AgentStream, Event, StartEvent, StopEvent, ToolCall, ToolCallResult
+from ..handler import StreamingHandler
+from ..outcome import Outcome
+from ..testing.fake_openai import FakeOpenAI
+from ..testing.script import Turn, text, tool_call, wait, words
+from ..workflow import Workflow
+from .screen import Screen
 
 if TYPE_CHECKING:
     from llama_index.llms.openai import OpenAI
@@ -365,51 +366,3 @@ def _table(screen: Screen, ended: list[Ended]) -> None:
     for one in ended:
         if one.outcome.error is not None:
             screen.line(one.name, f"{type(one.outcome.error).__name__}: {one.outcome.error}")
-
-
-class Screen:
-    """Prints what is said under a label, also token by token, wrapped to a page."""
-
-    _MARGIN = 14
-
-    def __init__(self) -> None:
-        self._width = max(40, min(80, shutil.get_terminal_size().columns))
-        self._label = ""
-        self._column = 0
-
-    def say(self, line: str) -> None:
-        """Print a line as it is."""
-        self._end()
-        print(line, flush=True)
-
-    def title(self, title: str) -> None:
-        """Begin a part of the demo."""
-        self.say(f"\n{title}\n")
-
-    def line(self, label: str, said: str) -> None:
-        """Print something whole."""
-        self._end()
-        self.stream(label, said)
-        self._end()
-
-    def stream(self, label: str, delta: str) -> None:
-        """Print the next piece of what is said under a label."""
-        for piece in re.findall(r"\n|[^\S\n]*\S+|[^\S\n]+", delta):
-            if label != self._label:
-                self._end()
-                print(f"   {label:{self._MARGIN - 3}}", end="")
-                self._label, self._column = label, self._MARGIN
-            self._put(piece)
-
-    def _put(self, piece: str) -> None:
-        if piece == "\n" or (piece[0] == " " and self._column + len(piece) > self._width):
-            piece = piece.lstrip()
-            print("\n" + " " * self._MARGIN, end="")
-            self._column = self._MARGIN
-        print(piece, end="", flush=True)
-        self._column += len(piece)
-
-    def _end(self) -> None:
-        if self._label:
-            print(flush=True)
-        self._label = ""

@@ -1,0 +1,47 @@
+"""LlamaIndex's own `OpenAI`; without OPENAI_API_KEY, what it calls is a fake on this machine.
+
+The class is the real one, untouched, and it speaks real HTTP: the fake is a server that answers as
+OpenAI's API does, and the environment variables that `OpenAI` reads anyway point at it.
+"""
+
+import atexit
+import contextlib
+import os
+import re
+
+from llama_index.llms.openai import OpenAI
+
+from llama_index_streaming_ext.testing import FakeOpenAI, Request, Turn, text, tool_call, wait
+
+__all__ = ["OpenAI"]
+
+# What is answered to a question (by a word that occurs in it).
+_ANSWERS = {
+    "Moby Dick": "Call me Ishmael. Some years ago - never mind how long precisely - having little "
+    "or no money in my purse, I thought I would sail about a little and see the watery part of "
+    "the world.",
+    "growing up": "The author worked on two things: writing, and programming.",
+    "My name": "Nice to meet you, Ada.",
+    "my name": "You are Ada.",
+    "weather": "The current weather in San Francisco is partly cloudy with a temperature of "
+    "13.9°C (57.0°F).",
+}
+
+
+def answer(request: Request) -> Turn:
+    """Use the tool if there is one that has not been used, then answer, token by token."""
+    asked = [str(m.get("content")) for m in request.messages if m["role"] == "user"][-1]
+    if request.tools and request.messages[-1]["role"] != "tool":
+        return Turn(tool_call(request.tool_names[0], query="weather in San Francisco"))
+    said = next((said for word, said in _ANSWERS.items() if word in asked), "I do not know.")
+    tokens = re.findall(r"\s*\S+", said)
+    return Turn(*(part for token in tokens for part in (text(token), wait(0.02))))
+
+
+if not os.environ.get("OPENAI_API_KEY"):
+    serving = contextlib.ExitStack()
+    atexit.register(serving.close)
+    os.environ["OPENAI_API_KEY"] = "fake-key"
+    os.environ["OPENAI_API_BASE"] = serving.enter_context(FakeOpenAI(answer).serve())
+    # Calls to this machine must not go through a proxy that the environment names.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"

@@ -1,0 +1,92 @@
+"""Every example runs offline, without a key, and prints what it is there to show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+SHOWN = {
+    "01_streaming_events": [
+        "Step one is happening\n",
+        "\n Ishmael.\n",
+        "Step three is happening\n",
+        "Final result Workflow complete.\n",
+    ],
+    "02_streaming_events_and_drawing": [
+        "Step one is happening\n",
+        "\n Ishmael.\n",
+        "Step three is happening\n",
+        "Final result Workflow complete.\n",
+    ],
+    "03_abnormal_ends": [
+        "Workflow timed out after 0.1s\n",
+        "timed_out ('work',): WorkflowTimeoutError",
+        "Workflow was cancelled\n",
+        "cancelled (): ",
+        "Step 'work' failed after 1 attempts: no such page\n" * 2,
+        "failed (): ValueError('no such page')\n",
+    ],
+    "04_query_engine": ["The author worked on two things: writing, and programming.\n" * 2],
+    "05_agent": [
+        "[search is called with {'query': 'weather in San Francisco'}]\n",
+        "[search found: weather in San Francisco: partly cloudy, 13.9°C (57.0°F)]\n",
+        "The current weather in San Francisco is partly cloudy",
+    ],
+    "06_many_readers": [
+        "100 readers, 1 text: Call me Ishmael.",
+        "went on: the same text is True\n",
+        ": 'Call me Ishmael.' and 164 characters\n",
+    ],
+    "07_stop_button": ["Call me Ishmael. Some years ago\n", "cancelled after ", "years ago'\n"],
+    "08_threads": [" words\n", "completed: 15 words\n"],
+    "09_conversation": ["What is my name?\n", "Agent: You are Ada.\n", "4 messages"],
+    "10_drawing": ["review.html: ", "agent.html: "],
+}
+"""What the output of each example contains, in this order."""
+
+
+def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
+    """An example in a process of its own, whose environment is empty."""
+    return subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py"],
+        cwd=where,
+        env={},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_an_example_shows_what_it_is_there_for(name: str, tmp_path: Path) -> None:
+    """It ends without a complaint, and what it prints has the essential lines, in order."""
+    done = run(name, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rest = done.stdout
+    for line in SHOWN[name]:
+        _, found, rest = rest.partition(line)
+        assert found, f"{line!r} is not in, or not in its place in:\n{done.stdout}"
+
+
+def test_every_example_is_run() -> None:
+    """No example is left out here."""
+    assert sorted(SHOWN) == sorted(path.stem for path in EXAMPLES.glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures"),
+    [
+        ("02_streaming_events_and_drawing", ["streaming_workflow.html"]),
+        ("10_drawing", ["agent.html", "review.html"]),
+    ],
+)
+def test_pictures_are_all_that_is_written(name: str, pictures: list[str], tmp_path: Path) -> None:
+    """An example that draws leaves its pictures, and nothing else."""
+    run(name, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == pictures
