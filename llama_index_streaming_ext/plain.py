@@ -61,18 +61,16 @@ class PlainCursor(Cursor[Event]):
         """Whether somebody can still read with this cursor."""
         return self.reader is not None and self.reader() is not None
 
-    def token(self, seq: int, token: Token) -> Event:
+    def take(self, seq: int, entry: Token | Record) -> Event | None:
         """The event, for this reader alone: its code may have been written to change it."""
-        self._passed(seq, terminal=False)
-        return token.event()
-
-    def record(self, record: Record) -> Event:
-        """A copy of the event, for this reader alone."""
-        self._passed(record.seq, record.terminal)
-        return shallow_copy(record.event)
-
-    def _passed(self, seq: int, terminal: bool) -> None:
         readers = self._readers
-        if readers.owner is self:
+        mine = readers.owner is self
+        if mine:
             readers.seq = seq
-            readers.end_read = terminal
+        if isinstance(entry, Token):
+            return entry.event()
+        if not self._wants(entry.event):
+            return None
+        if mine:
+            readers.end_read = entry.terminal
+        return shallow_copy(entry.event)

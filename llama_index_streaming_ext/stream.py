@@ -7,7 +7,7 @@ import inspect
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -87,7 +87,8 @@ class EventStream:
         self._fold = Fold()
         self._fold_lock = threading.Lock()
         self._readers = 0
-        self._built: dict[int, Record] = {}
+        self.built: dict[int, Record] = {}
+        """The newest tokens' records, while somebody reads them."""
         self._writer_loop: asyncio.AbstractEventLoop | None = None
         self._lost: Callable[[], Callable[[], None] | None] | None = None
 
@@ -217,10 +218,8 @@ class EventStream:
         while not self.done:
             waiter = self._log.end_waiter()
             if waiter is not None:
-                try:
-                    await self._park(waiter)
-                finally:
-                    self._log.forget(waiter)
+                # The writer may be on another loop, which is closed without a word.
+                await self._park_elsewhere(waiter)
 
     def snapshot(self) -> Snapshot:
         """The sum of what is in the log: what a late reader shows before it reads on."""
@@ -231,50 +230,57 @@ class EventStream:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
         self._readers += 1
         cursor.opened()
+        # This loop is what a delivery costs: at a hundred readers nothing else matters.
         log, entries = self._log, self._log.entries
+        loop = asyncio.get_running_loop()
+        elsewhere = self._writer_loop is not None and self._writer_loop is not loop
         waiter = None
         try:
             while True:
-                over = log.closed or self._is_lost()
-                for seq in range(cursor.seq + 1, min(len(entries), cursor.seq + _BATCH) + 1):
-                    cursor.seq = seq
+                seq = cursor.seq
+                end = min(len(entries), seq + _BATCH)
+                if seq >= end:
+                    if self._nothing_comes(seq, follow, elsewhere):
+                        return
+                    waiter = log.waiter(seq, loop)
+                    if waiter is not None:
+                        await (self._park_elsewhere(waiter) if elsewhere else waiter)
+                    continue
+                while seq < end:
+                    cursor.seq = seq = seq + 1
                     item = cursor.take(seq, entries[seq - 1])
                     if item is not None:
                         yield item
-                if cursor.seq < len(entries):
+                if len(entries) - seq > _BATCH:
                     # Far behind: one reader's replay must not hold up everybody else.
                     await asyncio.sleep(0)
-                elif over or not follow:
-                    return
-                elif (waiter := log.waiter(cursor.seq)) is not None:
-                    await self._park(waiter)
         finally:
             if waiter is not None:
                 log.forget(waiter)
             cursor.closed()
             self._readers -= 1
             if not self._readers:
-                self._built.clear()
+                self.built.clear()
 
     def record_of(self, seq: int, token: Token) -> Record:
-        """A token's record. Readers that are level with each other share it."""
-        built = self._built
-        record = built.get(seq)
-        if record is None:
-            record = Record(seq, token.ts, token.event())
-            newest = len(self._log.entries)
-            if seq > newest - _BATCH:
-                built[seq] = record
-                if len(built) > 2 * _BATCH:
-                    for old in [known for known in list(built) if known <= newest - _BATCH]:
-                        built.pop(old, None)
+        """A token's record, built for the readers that are level with each other."""
+        record = Record(seq, token.ts, token.event())
+        newest = len(self._log.entries)
+        if seq > newest - _BATCH:
+            built = self.built
+            built[seq] = record
+            if len(built) > 2 * _BATCH:
+                for old in [known for known in list(built) if known <= newest - _BATCH]:
+                    built.pop(old, None)
         return record
 
-    def _park(self, waiter: Waiter) -> Waiter | Coroutine[Any, Any, None]:
-        """What to await for a waiter of the log, so that a lost writer is noticed."""
-        if self._writer_loop is None or waiter.get_loop() is self._writer_loop:
-            return waiter
-        return self._park_elsewhere(waiter)
+    def _nothing_comes(self, seq: int, follow: bool, elsewhere: bool) -> bool:
+        """Whether a reader that has passed all records is at the end."""
+        log = self._log
+        if log.closed or (elsewhere and self._is_lost()):
+            # The last record may just have been written.
+            return seq >= len(log.entries)
+        return not follow
 
     async def _park_elsewhere(self, waiter: Waiter) -> None:
         """Wait on another loop than the writer's: nobody tells it that that loop was closed."""
@@ -333,22 +339,12 @@ class Cursor(Generic[T]):
 
     def take(self, seq: int, entry: Token | Record) -> T | None:
         """What the reader yields for an entry, None if it does not want it."""
-        if isinstance(entry, Token):
-            return self.token(seq, entry) if self._tokens else None
-        return self.record(entry) if self._wants(entry.event) else None
+        raise NotImplementedError
 
     def _wants(self, event: Event) -> bool:
         if self._types and not isinstance(event, self._types):
             return False
         return self._internal or not isinstance(event, InternalDispatchEvent)
-
-    def token(self, seq: int, token: Token) -> T:
-        """What the reader yields for an AgentStream."""
-        raise NotImplementedError
-
-    def record(self, record: Record) -> T:
-        """What the reader yields for a record of another event."""
-        raise NotImplementedError
 
     def opened(self) -> None:
         """The reader asks for its first record."""
@@ -360,18 +356,19 @@ class Cursor(Generic[T]):
 class RecordCursor(Cursor[Record]):
     """The cursor of a reader of records."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_built", "_stream")
 
     def __init__(
         self, stream: EventStream, after: int, types: tuple[type[Event], ...], internal: bool
     ) -> None:
         super().__init__(after, types, internal)
         self._stream = stream
+        self._built = stream.built
 
-    def token(self, seq: int, token: Token) -> Record:
-        """A record that readers share."""
-        return self._stream.record_of(seq, token)
-
-    def record(self, record: Record) -> Record:
-        """The record itself."""
-        return record
+    def take(self, seq: int, entry: Token | Record) -> Record | None:
+        """The record, which readers share."""
+        if isinstance(entry, Token):
+            if not self._tokens:
+                return None
+            return self._built.get(seq) or self._stream.record_of(seq, entry)
+        return entry if self._wants(entry.event) else None

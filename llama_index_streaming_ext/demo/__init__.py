@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import re
-import shutil
 import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -32,7 +30,7 @@ from .screen import Screen
 if TYPE_CHECKING:
     from llama_index.llms.openai import OpenAI
 
-    from .testing.parts import Part
+    from ..testing.parts import Part
 
 # Without it, OpenAI's streams do not say how many tokens they cost.
 _WITH_USAGE = {"stream_options": {"include_usage": True}}

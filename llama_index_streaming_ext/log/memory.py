@@ -24,15 +24,16 @@ class MemoryLog(Generic[T]):
         closed: True as soon as the last entry is in.
     """
 
-    __slots__ = ("_end_waiters", "_lock", "_waiters", "closed", "entries")
+    __slots__ = ("_end_waiters", "_forgotten", "_lock", "_waiters", "closed", "entries")
 
     def __init__(self) -> None:
         self.entries: list[T] = []
         self.closed = False
         # A writer that looks for waiters must not miss one that is just being parked.
         self._lock = threading.Lock()
-        self._waiters: dict[Waiter, None] = {}
-        self._end_waiters: dict[Waiter, None] = {}
+        self._waiters: list[Waiter] = []
+        self._end_waiters: list[Waiter] = []
+        self._forgotten = 0
 
     def append(self, entry: T) -> int:
         """Add an entry and wake who waits for it.
@@ -47,7 +48,7 @@ class MemoryLog(Generic[T]):
             seq = len(self.entries)
             woken = self._waiters
             if woken:
-                self._waiters = {}
+                self._waiters = []
         if woken:
             _wake(woken)
         return seq
@@ -64,14 +65,18 @@ class MemoryLog(Generic[T]):
             self.entries.append(entry)
             self.closed = True
             seq = len(self.entries)
-            woken = {**self._waiters, **self._end_waiters}
-            self._waiters = {}
-            self._end_waiters = {}
+            woken = self._waiters + self._end_waiters
+            self._waiters = []
+            self._end_waiters = []
         _wake(woken)
         return seq
 
-    def waiter(self, after: int) -> Waiter | None:
-        """A future of the running loop that is done when there may be an entry after `after`.
+    def waiter(self, after: int, loop: asyncio.AbstractEventLoop | None = None) -> Waiter | None:
+        """A future that is done when there may be an entry after `after`.
+
+        Args:
+            after: the last entry that the reader has passed.
+            loop: the loop that it is to be awaited on, the running one by default.
 
         Returns:
             None when there is nothing to wait for: such an entry exists, or the log is closed.
@@ -80,8 +85,8 @@ class MemoryLog(Generic[T]):
         with self._lock:
             if self.closed or len(self.entries) > after:
                 return None
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters[waiter] = None
+            waiter = (loop or asyncio.get_running_loop()).create_future()
+            self._waiters.append(waiter)
             return waiter
 
     def end_waiter(self) -> Waiter | None:
@@ -90,14 +95,19 @@ class MemoryLog(Generic[T]):
             if self.closed:
                 return None
             waiter = asyncio.get_running_loop().create_future()
-            self._end_waiters[waiter] = None
+            self._end_waiters.append(waiter)
             return waiter
 
     def forget(self, waiter: Waiter) -> None:
         """Drop a future that nobody waits for any more (its reader was cancelled)."""
+        waiter.cancel()
         with self._lock:
-            self._waiters.pop(waiter, None)
-            self._end_waiters.pop(waiter, None)
+            self._forgotten += 1
+            # Not each time: a thousand readers that leave at once would cost a million looks.
+            if self._forgotten * 2 >= len(self._waiters) + len(self._end_waiters):
+                self._forgotten = 0
+                self._waiters = [kept for kept in self._waiters if not kept.done()]
+                self._end_waiters = [kept for kept in self._end_waiters if not kept.done()]
 
 
 def resolve(waiters: Iterable[Waiter]) -> None:

@@ -16,6 +16,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llama_index_streaming_ext.testing.cassette import (
+        Cassette,
+        CassetteEnded,
+        CassetteMismatch,
+        CassetteMissing,
+        CassetteUnreadable,
+        LiveKeyFound,
+        RecordedCall,
+        ReplayedError,
+        ReplayLLM,
+        record_llm,
+        replay_llm,
+    )
     from llama_index_streaming_ext.testing.checks import LawReport, check_recording, check_stream
     from llama_index_streaming_ext.testing.clock import (
         ClockHeld,
@@ -67,6 +80,8 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "cassette": "Cassette CassetteEnded CassetteMismatch CassetteMissing CassetteUnreadable "
+    "LiveKeyFound RecordedCall ReplayLLM ReplayedError record_llm replay_llm",
     "checks": "LawReport check_recording check_stream",
     "clock": "ClockHeld ConnectedOnVirtualTime VirtualClock",
     "contract": "ContractBroken",
@@ -91,6 +106,11 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 
 __all__ = [
     "CancelPoint",
+    "Cassette",
+    "CassetteEnded",
+    "CassetteMismatch",
+    "CassetteMissing",
+    "CassetteUnreadable",
     "ClockHeld",
     "ConnectedOnVirtualTime",
     "ContractBroken",
@@ -100,12 +120,16 @@ __all__ = [
     "FakeStreamingLLM",
     "Framing",
     "LawReport",
+    "LiveKeyFound",
     "NetworkBlocked",
     "NotServed",
     "Playback",
     "ProviderError",
     "ReceivedRequest",
+    "RecordedCall",
     "Recording",
+    "ReplayLLM",
+    "ReplayedError",
     "Request",
     "StreamLawBroken",
     "Turn",
@@ -128,8 +152,10 @@ __all__ = [
     "no_network",
     "parallel",
     "record",
+    "record_llm",
     "record_sync",
     "refusal",
+    "replay_llm",
     "scripts",
     "text",
     "thinking",

@@ -37,6 +37,13 @@ def events_for(readers: int) -> int:
     return max(50, DELIVERIES // readers)
 
 
+def live_stream() -> EventStream:
+    """A stream that is written on the running loop, as the stream of a run is."""
+    stream = EventStream("run")
+    stream.written_on(asyncio.get_running_loop(), lambda: None)
+    return stream
+
+
 async def _parked() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
@@ -44,7 +51,7 @@ async def _parked() -> None:
 
 async def by_log(readers: int, event: Event) -> float:
     """CPU seconds of one run through the log."""
-    stream, count = EventStream("run"), events_for(readers)
+    stream, count = live_stream(), events_for(readers)
 
     async def read() -> int:
         seen = 0
@@ -124,7 +131,7 @@ def fan_out() -> None:
 
 
 async def _bytes_of_readers(readers: int) -> float:
-    stream = EventStream("run")
+    stream = live_stream()
     for _ in range(10):
         stream.append(chunk())
 
