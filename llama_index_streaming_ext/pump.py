@@ -171,9 +171,11 @@ class Pump:
 
     def _run_is_over(self) -> bool:
         """Whether a held StopEvent is the end, although there is no result yet."""
-        if self.direct or self._ctx is None:
-            # What steps write did not come this way: upstream has published it.
-            return self.direct
+        if self._ctx is None:
+            return False
+        if self.direct and isinstance(self.held, _SAID_BY_UPSTREAM):
+            # What steps write is announced, so upstream has published it.
+            return True
         try:
             return not self._ctx.to_dict(include_state=False)["is_running"]
         except (TypeError, ValueError, WorkflowRuntimeError):
