@@ -580,3 +580,59 @@ async def test_a_run_can_be_cancelled_from_another_thread() -> None:
     await after_notes(handler, 1)
     await asyncio.to_thread(handler.cancel)
     assert (await handler.outcome()).status == "cancelled"
+
+
+class Disobeys(Workflow):
+    """One step ends the run, another ignores that it is cancelled."""
+
+    def __init__(self, obeys: asyncio.Event, how: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.obeys = obeys
+        self.how = how
+
+    @step
+    async def begin(self, ctx: Context, ev: StartEvent) -> Note | None:
+        """Starts both."""
+        ctx.send_event(Note(msg="go"))
+        ctx.send_event(Custom(answer=1), step="ignore")
+        return None
+
+    @step
+    async def end(self, ev: Note) -> StopEvent:
+        """Ends the run."""
+        await asyncio.sleep(0.01)
+        if self.how == "failed":
+            raise ValueError("boom")
+        await asyncio.Event().wait()
+        return StopEvent()
+
+    @step
+    async def ignore(self, ev: Custom) -> Note | None:
+        """Does not obey."""
+        while not self.obeys.is_set():
+            try:
+                await self.obeys.wait()
+            except asyncio.CancelledError:
+                continue
+        return None
+
+
+@pytest.mark.parametrize("how", ["failed", "timed_out", "cancelled"])
+async def test_a_step_that_does_not_obey_keeps_no_reader(how: str) -> None:
+    """However a run ends, its log is closed although upstream's result does not come."""
+    obeys = asyncio.Event()
+    timeout = 0.05 if how == "timed_out" else None
+    handler = Disobeys(obeys, how, timeout=timeout, disable_validation=True).run()
+    cancelling = None
+    if how == "cancelled":
+        await asyncio.sleep(0.02)
+        cancelling = asyncio.create_task(handler.upstream.cancel_run(timeout=0.1))
+    try:
+        async with asyncio.timeout(10):
+            outcome = await handler.outcome()
+            check_ending(await records(handler))
+    finally:
+        obeys.set()
+    assert outcome.status == how
+    await asyncio.gather(*([cancelling] if cancelling else []))
+    await asyncio.gather(_await(handler), return_exceptions=True)

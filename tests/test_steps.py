@@ -307,3 +307,50 @@ async def test_a_stop_event_written_by_a_sync_step_does_not_end_the_log() -> Non
     read = await records(handler)
     assert [type(record.event) for record in read] == [StopEvent, Note, StopEvent]
     assert await handler == "real"
+
+
+class SyncMixin:
+    """A sync step that comes from a class that is no workflow."""
+
+    @step
+    def only(self, ctx: Context, ev: StartEvent) -> StopEvent:
+        """Writes, and returns."""
+        stream_writer(ctx)(Note(msg="sync"))
+        return StopEvent(result="inherited")
+
+
+async def test_a_sync_step_of_a_mixin_is_guarded() -> None:
+    """An inherited sync step runs in its thread, and can write."""
+
+    class Inherits(Workflow, SyncMixin):
+        pass
+
+    handler = Inherits().run()
+    assert notes(await gathered(handler.stream_events())) == ["sync"]
+    assert await handler == "inherited"
+
+
+async def test_a_sync_step_that_raises_stop_iteration_fails() -> None:
+    """Asyncio cannot hand a StopIteration over; upstream waits for ever."""
+
+    class BareNext(Workflow):
+        @step
+        def only(self, ev: StartEvent) -> StopEvent:
+            return next(iter([]))
+
+    outcome = await BareNext(timeout=None).run().outcome()
+    assert outcome.status == "failed"
+    assert "StopIteration" in str(outcome.error)
+
+
+async def test_a_step_can_be_overridden_by_something_else() -> None:
+    """A name that is no step any more is left alone."""
+
+    class Without(Notes):
+        write = None  # pyright: ignore[reportAssignmentType, reportIncompatibleVariableOverride]
+
+        @step
+        async def other(self, ev: StartEvent) -> StopEvent:
+            return StopEvent(result="other")
+
+    assert await Without().run() == "other"

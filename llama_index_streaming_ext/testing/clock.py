@@ -1,0 +1,415 @@
+"""A clock on which nobody waits: when all are idle, it jumps to the next timer.
+
+While it runs, `time.time`, `time.monotonic`, `time.perf_counter` (and their `_ns` twins) stand
+still, and so does `loop.time()` of every asyncio loop, which is made of them. The time moves when
+everybody waits for it: in a loop whose tasks all wait, or in `time.sleep`. Then it jumps, for all
+clocks at once, to the next moment that somebody waits for.
+
+What stays real: `datetime.now()`, `time.process_time`, timeouts of locks and queues, and names
+that a module has taken out of `time` before (`from time import sleep`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread
+import contextlib
+import linecache
+import math
+import queue
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType, TracebackType
+from typing import Any, Final, Self, TypeVar
+from unittest import mock
+
+from llama_index_streaming_ext.errors import StreamingError
+from llama_index_streaming_ext.testing.network import checked_connects
+
+T = TypeVar("T")
+
+_real_time, _real_monotonic, _real_sleep = time.time, time.monotonic, time.sleep
+# How long a thread that is held back does nothing before it looks again, in real seconds.
+_TICK = 0.001
+# How long threads get to show that they are at work, in real seconds.
+_SETTLE = 0.0001
+# A thread that has slept for 0 s so often, while no time passed, is waiting and not at work.
+_SPINS = 1000
+# asyncio never waits for more than a day at once. Who waits for ever is let wait after a year.
+_FOR_EVER = 366 * 86_400.0
+
+
+class ClockHeld(StreamingError):
+    """A virtual clock was held for too long by something that may still be at work."""
+
+    def __init__(self, patience: float, holders: list[str]) -> None:
+        at_work = "\n".join(f"  {holder}" for holder in holders)
+        super().__init__(
+            f"The virtual clock has stood still for {patience:g} real seconds, because this is "
+            f"still at work, or waits for what cannot be seen:\n{at_work}\n"
+            "Let it end, give it more time (virtual_clock.patience = ...), or do without "
+            "virtual_clock in this test."
+        )
+
+
+class ConnectedOnVirtualTime(StreamingError):
+    """A socket was connected while the clock is virtual.
+
+    It is no `OSError`, so that no client takes it for a network that is down.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"A connection to {host} was refused, because virtual_clock is active: the answer "
+            "would come in real time, and timeouts would fire before it at random. Use a fake in "
+            "process (fake_llm, fake_openai without serve), or do without virtual_clock."
+        )
+
+
+class VirtualClock:
+    """Lets the time of this process be virtual, as long as the block runs.
+
+    A test of a 45 s timeout takes milliseconds, and durations that are binary fractions (2.0,
+    0.125) come out exactly. It works on whichever asyncio loop runs in the block (selector loops:
+    the default, but on Windows), and replaces none. It is for fakes in process: connecting a
+    socket raises `ConnectedOnVirtualTime`.
+
+    It holds while anybody works who may have something to say: a thread that was started in the
+    block, or idle when it began (of an executor, of anyio, ...), the thread that began it, and a
+    loop that watches a pipe or a socket. Who waits for another thread (a lock's condition, a
+    queue, a future, a `join`) does not hold it.
+
+    Args:
+        patience: how long it may be held, in real seconds, before waiting raises `ClockHeld`.
+
+    Attributes:
+        patience: the same.
+
+    Example:
+        >>> with VirtualClock() as clock:
+        ...     time.sleep(3600)
+        ...     clock.elapsed
+        3600.0
+    """
+
+    _active: Final[list[VirtualClock]] = []
+
+    def __init__(self, *, patience: float = 30.0) -> None:
+        self.patience = patience
+        self._elapsed = 0.0
+        self._over = True
+        # Reentrant: garbage may be collected while it is held, and finalizers may start threads.
+        self._lock = threading.RLock()
+        self._known: set[threading.Thread] = set()
+        self._parked: dict[int, _Parked] = {}
+        self._spins: dict[int, int] = {}
+        self._patches = contextlib.ExitStack()
+        # Whole seconds, so that binary fractions stay exact; rounded up: time never goes back.
+        self._unix = math.ceil(_real_time())
+        self._monotonic = math.ceil(_real_monotonic())
+
+    @property
+    def elapsed(self) -> float:
+        """How much time has passed since the block began, in virtual seconds."""
+        return self._elapsed
+
+    def __enter__(self) -> Self:
+        """Begins: the time stands still."""
+        if self._active:
+            raise RuntimeError("a virtual clock is active already, and there is one time only")
+        self._active.append(self)
+        self._over = False
+        self._known = {threading.current_thread(), *_idle_threads()}
+        self._patch()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends: the time is real again, and nobody is left waiting for the virtual one."""
+        self._patches.close()
+        self._over = True
+        self._active.remove(self)
+
+    def sleep(self, seconds: float, /) -> None:
+        """Stands in for `time.sleep`."""
+        if self._over or seconds <= 0:
+            _real_sleep(seconds)
+            self._spun()
+        else:
+            self._wait(seconds, _nothing_comes)
+
+    # Patches
+
+    def _patch(self) -> None:
+        enter = self._patches.enter_context
+        for name, now in (
+            ("time", lambda: self._unix + self._passed()),
+            ("monotonic", lambda: self._monotonic + self._passed()),
+            ("perf_counter", lambda: self._monotonic + self._passed()),
+            ("time_ns", lambda: self._unix * 10**9 + self._passed_ns()),
+            ("monotonic_ns", lambda: self._monotonic * 10**9 + self._passed_ns()),
+            ("perf_counter_ns", lambda: self._monotonic * 10**9 + self._passed_ns()),
+            ("sleep", self.sleep),
+        ):
+            enter(mock.patch.object(time, name, now))
+        for cls in _selector_classes():
+            enter(mock.patch.object(cls, "select", self._select_of(cls.select)))
+        enter(mock.patch.object(threading.Thread, "start", self._start_of(threading.Thread.start)))
+        enter(checked_connects(_refuse))
+
+    def _passed(self) -> float:
+        _check_loop()
+        # Who has kept one of the patched functions goes on in real time.
+        return self._elapsed if not self._over else _real_monotonic() - self._monotonic
+
+    def _passed_ns(self) -> int:
+        return round(self._passed() * 1e9)
+
+    def _select_of(self, select: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def virtual(selector: selectors.BaseSelector, timeout: float | None = None) -> list[Any]:
+            if self._over or not _is_of_running_loop(selector):
+                return select(selector, timeout)
+            with self._lock:
+                self._known.add(threading.current_thread())
+            if timeout is not None and timeout > 0 and self._elapsed > _FOR_EVER:
+                timeout = None
+            return self._wait(timeout, lambda real: select(selector, real), selector)
+
+        return virtual
+
+    def _start_of(self, start: Callable[[threading.Thread], None]) -> Callable[..., None]:
+        def known(thread: threading.Thread) -> None:
+            with self._lock:
+                self._known.add(thread)
+            try:
+                start(thread)
+            except BaseException:
+                with self._lock:
+                    self._known.discard(thread)
+                raise
+
+        return known
+
+    # Waiting
+
+    def _spun(self) -> None:
+        """Lets the time go on for a thread that asks again and again, sleeping for 0 s between.
+
+        Chat engines of LlamaIndex wait for their own thread like that.
+        """
+        me = threading.get_ident()
+        self._spins[me] = self._spins.get(me, 0) + 1
+        if self._spins[me] > _SPINS and not self._over and not self._holders():
+            self._jump()
+
+    def _wait(
+        self,
+        seconds: float | None,
+        look: Callable[[float | None], list[T]],
+        selector: selectors.BaseSelector | None = None,
+    ) -> list[T]:
+        """Waits, in this thread, until something has come or the time has.
+
+        Args:
+            seconds: how long, None for ever.
+            look: waits so many real seconds for something that comes, and returns it.
+            selector: what it looks at.
+        """
+        if seconds is not None and seconds <= 0:
+            return look(0)
+        parked = _Parked(None if seconds is None else self._elapsed + seconds, look, selector)
+        me = threading.get_ident()
+        with self._lock:
+            self._parked[me] = parked
+        try:
+            # Nothing to jump to: others jump, and whoever has something for this loop wakes it.
+            return look(None) if seconds is None else self._wait_due(parked)
+        finally:
+            with self._lock:
+                self._parked.pop(me, None)
+
+    def _wait_due(self, parked: _Parked) -> list[Any]:
+        held = 0.0
+        while True:
+            # In this order: who is no longer at work has sent by then what there was to send.
+            holders = self._holders()
+            if (came := parked.look(0)) or self._over or parked.is_due(self._elapsed):
+                return came
+            if not holders:
+                self._jump()
+                held = 0.0
+                continue
+            if (came := parked.look(_TICK)) or parked.is_due(self._elapsed):
+                return came
+            held = held or _real_monotonic()
+            if _real_monotonic() - held > self.patience:
+                raise ClockHeld(self.patience, holders)
+
+    def _jump(self) -> None:
+        with self._lock:
+            self._spins.clear()
+            deadlines = [p.deadline for p in self._parked.values() if p.deadline is not None]
+            self._elapsed = max(self._elapsed, min(deadlines, default=self._elapsed))
+
+    def _holders(self) -> list[str]:
+        """Who but this thread holds the clock, in words."""
+        holders = self._at_work()
+        if not holders and len(self._known) > 1:
+            # A thread may have been interrupted after it took its job out of a queue, and before
+            # that can be seen.
+            _real_sleep(_SETTLE)
+            holders = self._at_work()
+        return holders
+
+    def _at_work(self) -> list[str]:
+        frames = _frames()
+        me = threading.get_ident()
+        # Locked: nobody leaves, and closes what it looks at, while it is looked at.
+        with self._lock:
+            self._known = {t for t in tuple(self._known) if t.ident is None or t.is_alive()}
+            free = [t for t in tuple(self._known) if t.ident not in (me, *self._parked)]
+            at_work = [_told(t, frames) for t in free if not _is_idle(t, frames)]
+            for ident, other in tuple(self._parked.items()):
+                if other.is_due(self._elapsed) or (ident != me and other.look(0)):
+                    at_work.append(f"a thread that is about to wake, with the ident {ident}")
+                elif other.watches_io():
+                    at_work.append("a loop that watches a socket, a pipe or a child process")
+        return at_work
+
+
+class _Parked:
+    """A thread that waits for the virtual time."""
+
+    def __init__(
+        self,
+        deadline: float | None,
+        look: Callable[[float | None], list[Any]],
+        selector: selectors.BaseSelector | None,
+    ) -> None:
+        self.deadline = deadline
+        self.look = look
+        self._selector = selector
+
+    def is_due(self, elapsed: float) -> bool:
+        return self.deadline is not None and elapsed >= self.deadline
+
+    def watches_io(self) -> bool:
+        """Whether something real may come, beside what wakes the loop: its self-pipe is one."""
+        if self._selector is None:
+            return False
+        watched = [key.fd for key in (self._selector.get_map() or {}).values()]
+        return len(watched) > 1 and sum(not _listens(fd) for fd in watched) > 1
+
+
+def _listens(fd: int) -> bool:
+    """Whether it is a server's socket: nobody connects to it while the time is virtual."""
+    try:
+        with socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as twin:
+            return bool(twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _idle_threads() -> list[threading.Thread]:
+    """The threads that can be seen to wait for work. Others may wait for what has no Python."""
+    frames = _frames()
+    return [thread for thread in threading.enumerate() if _is_idle(thread, frames)]
+
+
+def _frames() -> dict[int, FrameType]:
+    return sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+
+
+def _is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
+    """Whether a thread has ended, or waits until another one does something for it."""
+    if thread.ident is None:
+        return False
+    frame = frames.get(thread.ident)
+    if frame is None:
+        return not thread.is_alive()
+    waits = _WAITS.get(frame.f_code)
+    return waits(frame.f_locals) if waits is not None else _waits_for_item(frame)
+
+
+def _waits_for_notice(names: Mapping[str, Any]) -> bool:
+    # A notice takes the waiter out, long before its thread goes on.
+    return names.get("waiter") in names["self"]._waiters
+
+
+def _waits_for_end(names: Mapping[str, Any]) -> bool:
+    return names["self"].is_alive()
+
+
+def _waits_for_job(names: Mapping[str, Any]) -> bool:
+    return names.get("work_item") is None and names["work_queue"].empty()
+
+
+def _waits_for_item(frame: FrameType) -> bool:
+    """Whether it asks an empty SimpleQueue, as aiosqlite's threads do: that one has no frame."""
+    if ".get(" not in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
+        return False
+    names = frame.f_locals
+    held = (*names.values(), *getattr(names.get("self"), "__dict__", {}).values())
+    queues: list[Any] = [value for value in held if isinstance(value, queue.SimpleQueue)]
+    return bool(queues) and all(one.empty() for one in queues)
+
+
+# Where a thread is, innermost, while it waits: the standard library's own frames. A thread in a
+# place that is not listed is taken to be at work, so that a change there holds the clock and
+# does not let it run away.
+_WAITS: dict[CodeType, Callable[[Mapping[str, Any]], bool]] = {
+    threading.Condition.wait.__code__: _waits_for_notice,
+    threading.Thread.join.__code__: _waits_for_end,
+    concurrent.futures.thread._worker.__code__: _waits_for_job,  # pyright: ignore
+}
+if sys.version_info < (3, 13):
+    _WAITS[threading.Thread._wait_for_tstate_lock.__code__] = _waits_for_end  # pyright: ignore
+
+
+def _told(thread: threading.Thread, frames: dict[int, FrameType]) -> str:
+    frame = frames.get(thread.ident or 0)
+    where = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+    return f"thread {thread.name!r}{where}"
+
+
+def _selector_classes() -> list[Any]:
+    # A set: DefaultSelector is one of the others.
+    classes = {cls for cls in vars(selectors).values() if isinstance(cls, type)}
+    return [c for c in classes if issubclass(c, selectors.BaseSelector) and "select" in vars(c)]
+
+
+def _selector_of(loop: asyncio.AbstractEventLoop | None) -> object:
+    # There is no public way to learn what a loop waits with.
+    return getattr(loop, "_selector", None)
+
+
+def _is_of_running_loop(selector: selectors.BaseSelector) -> bool:
+    return _selector_of(asyncio._get_running_loop()) is selector
+
+
+def _check_loop() -> None:
+    """Says so where the time would stand still for ever: on a loop that cannot be moved."""
+    loop = asyncio._get_running_loop()
+    if loop is not None and not isinstance(_selector_of(loop), selectors.BaseSelector):
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        raise RuntimeError(
+            f"virtual_clock cannot move the time of a {kind}: run the test on "
+            "asyncio.SelectorEventLoop, which is the default but on Windows."
+        )
+
+
+def _nothing_comes(real: float | None) -> list[Any]:
+    _real_sleep(real or 0)
+    return []
+
+
+def _refuse(host: str) -> None:
+    raise ConnectedOnVirtualTime(host)

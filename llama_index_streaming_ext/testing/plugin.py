@@ -1,0 +1,56 @@
+"""The pytest plugin. What its fixtures do is in `fixtures.py`, imported when one is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+RESULT = pytest.StashKey[str]()
+"""How the test itself went: "passed", "failed" or "skipped"; nothing before it has run."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--llm-record`."""
+    parser.getgroup("llm", "recordings of LLMs").addoption(
+        "--llm-record",
+        choices=("none", "new", "all"),
+        default="none",
+        help="cassettes of llm_cassette: replay (none), record the missing (new), record all",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker."""
+    marker = "llm_cassette(path=None): the file of llm_cassette, relative to the test's folder"
+    config.addinivalue_line("markers", marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Notes how a test went: fixtures are silent about one that has failed already."""
+    report = yield
+    if report.when == "call":
+        item.stash[RESULT] = report.outcome
+    return report
+
+
+def _fixture(name: str, doc: str) -> Any:
+    def body(request: pytest.FixtureRequest) -> Generator[Any]:
+        yield from getattr(importlib.import_module(f"{__package__}.fixtures"), name)(request)
+
+    body.__doc__ = doc
+    return pytest.fixture(name=name)(body)
+
+
+fake_llm = _fixture("fake_llm", "Makes fake LLMs: fake_llm(script, **kwargs).")
+fake_openai = _fixture("fake_openai", "Makes fakes of OpenAI: fake_openai(script, **kwargs).")
+virtual_clock = _fixture("virtual_clock", "Virtual time: nobody waits.")
+llm_cassette = _fixture("llm_cassette", "Replays or records an LLM: llm_cassette(real_llm).")
+no_llm_network = _fixture("no_llm_network", "Refuses connections to other machines.")
