@@ -23,14 +23,14 @@ from ..events import AgentStream, Event, StartEvent, StopEvent, ToolCall, ToolCa
 from ..handler import StreamingHandler
 from ..outcome import Outcome
 from ..testing.fake_openai import FakeOpenAI
-from ..testing.script import Turn, text, tool_call, wait, words
+from ..testing.script.turns import Turn, text, tool_call, wait, words
 from ..workflow import Workflow
 from .screen import Screen
 
 if TYPE_CHECKING:
     from llama_index.llms.openai import OpenAI
 
-    from ..testing.parts import Part
+    from ..testing.script.parts import Part
 
 # Without it, OpenAI's streams do not say how many tokens they cost.
 _WITH_USAGE = {"stream_options": {"include_usage": True}}

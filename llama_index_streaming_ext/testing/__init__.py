@@ -30,30 +30,30 @@ if TYPE_CHECKING:
         replay_llm,
     )
     from llama_index_streaming_ext.testing.checks import LawReport, check_recording, check_stream
+    from llama_index_streaming_ext.testing.checks.laws import StreamLawBroken
     from llama_index_streaming_ext.testing.clock import (
         ClockHeld,
         ConnectedOnVirtualTime,
         VirtualClock,
     )
-    from llama_index_streaming_ext.testing.contract import ContractBroken
-    from llama_index_streaming_ext.testing.encoder_contract import Encoder, check_encoder
+    from llama_index_streaming_ext.testing.contracts import ContractBroken
+    from llama_index_streaming_ext.testing.contracts.encoder import Encoder, check_encoder
+    from llama_index_streaming_ext.testing.contracts.log import check_event_log
     from llama_index_streaming_ext.testing.errors import (
         NotServed,
         ProviderError,
         UnexpectedLLMCall,
     )
     from llama_index_streaming_ext.testing.fake_llm import FakeStreamingLLM
+    from llama_index_streaming_ext.testing.fake_llm.playback import Playback
     from llama_index_streaming_ext.testing.fake_openai import FakeOpenAI
-    from llama_index_streaming_ext.testing.framing import Envelope, Framing
-    from llama_index_streaming_ext.testing.laws import StreamLawBroken
-    from llama_index_streaming_ext.testing.log_contract import check_event_log
+    from llama_index_streaming_ext.testing.fake_openai.received import ReceivedRequest
     from llama_index_streaming_ext.testing.network import NetworkBlocked, no_network
-    from llama_index_streaming_ext.testing.playback import Playback
-    from llama_index_streaming_ext.testing.received import ReceivedRequest
-    from llama_index_streaming_ext.testing.recorder import record, record_sync
     from llama_index_streaming_ext.testing.recording import Recording
-    from llama_index_streaming_ext.testing.request import Request
-    from llama_index_streaming_ext.testing.script import (
+    from llama_index_streaming_ext.testing.recording.recorder import record, record_sync
+    from llama_index_streaming_ext.testing.script.framing import Envelope, Framing
+    from llama_index_streaming_ext.testing.script.request import Request
+    from llama_index_streaming_ext.testing.script.turns import (
         Turn,
         comment,
         disconnect,
@@ -84,21 +84,21 @@ _MODULES = {
     "LiveKeyFound RecordedCall ReplayLLM ReplayedError record_llm replay_llm",
     "checks": "LawReport check_recording check_stream",
     "clock": "ClockHeld ConnectedOnVirtualTime VirtualClock",
-    "contract": "ContractBroken",
-    "encoder_contract": "Encoder check_encoder",
+    "contracts": "ContractBroken",
+    "contracts.encoder": "Encoder check_encoder",
     "errors": "NotServed ProviderError UnexpectedLLMCall",
     "fake_llm": "FakeStreamingLLM",
     "fake_openai": "FakeOpenAI",
-    "framing": "Envelope Framing",
-    "laws": "StreamLawBroken",
-    "log_contract": "check_event_log",
+    "script.framing": "Envelope Framing",
+    "checks.laws": "StreamLawBroken",
+    "contracts.log": "check_event_log",
     "network": "NetworkBlocked no_network",
-    "playback": "Playback",
-    "received": "ReceivedRequest",
-    "recorder": "record record_sync",
+    "fake_llm.playback": "Playback",
+    "fake_openai.received": "ReceivedRequest",
+    "recording.recorder": "record record_sync",
     "recording": "Recording",
-    "request": "Request",
-    "script": "Turn comment disconnect fail finish gate http malformed parallel refusal text "
+    "script.request": "Request",
+    "script.turns": "Turn comment disconnect fail finish gate http malformed parallel refusal text "
     "thinking tool_call truncated usage wait",
     "strategies": "CancelPoint byte_splits cancel_points chunkings scripts",
 }

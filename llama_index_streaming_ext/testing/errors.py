@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from llama_index_streaming_ext.errors import StreamingError
 
 if TYPE_CHECKING:
-    from llama_index_streaming_ext.testing.request import Request
-    from llama_index_streaming_ext.testing.script import Turn
+    from llama_index_streaming_ext.testing.script.request import Request
+    from llama_index_streaming_ext.testing.script.turns import Turn
 
 
 class NotServed(StreamingError, RuntimeError):

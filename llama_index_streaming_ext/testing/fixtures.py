@@ -19,7 +19,7 @@ from llama_index_streaming_ext.testing.fake_llm import FakeStreamingLLM
 from llama_index_streaming_ext.testing.fake_openai import OPENAI_URL, FakeOpenAI
 from llama_index_streaming_ext.testing.network import no_network
 from llama_index_streaming_ext.testing.plugin import RESULT
-from llama_index_streaming_ext.testing.script import Script, Turn
+from llama_index_streaming_ext.testing.script.turns import Script, Turn
 
 NOTHING = contextlib.nullcontext()
 

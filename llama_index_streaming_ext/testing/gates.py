@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Future
 
-from llama_index_streaming_ext.testing.items import Gate
+from llama_index_streaming_ext.testing.wire.items import Gate
 
 _POLL = 0.002
 

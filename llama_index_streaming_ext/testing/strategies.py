@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from llama_index_streaming_ext.errors import MissingDependency
-from llama_index_streaming_ext.testing.parts import Part, ToolCall
-from llama_index_streaming_ext.testing.script import (
+from llama_index_streaming_ext.testing.script.parts import Part, ToolCall
+from llama_index_streaming_ext.testing.script.turns import (
     Turn,
     disconnect,
     fail,
@@ -28,7 +28,7 @@ from llama_index_streaming_ext.testing.script import (
     tool_call,
     usage,
 )
-from llama_index_streaming_ext.testing.splitting import Split
+from llama_index_streaming_ext.testing.wire.splitting import Split
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

@@ -1,5 +1,9 @@
 """Our agents: core's, with streams, checked input, whole ToolSpecs and a memory that stays."""
 
+# Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
+# Core marks its own `run(user_msg=...)` as deprecated for type checkers.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportDeprecated=false
+
 from __future__ import annotations
 
 import asyncio
@@ -176,7 +180,7 @@ async def test_a_react_agent_streams() -> None:
 @pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
 async def test_a_code_act_agent_streams() -> None:
     """Core's CodeActAgent, with our run."""
-    agent = CodeActAgent(code_execute_fn=lambda code: "", llm=talking("done"))
+    agent = CodeActAgent(code_execute_fn=str, llm=talking("done"))
     assert str(await agent.run(user_msg="hi")) == "done"
 
 
@@ -202,7 +206,7 @@ def test_a_tool_spec_is_expanded(make: str) -> None:
     if make == "from_tools":
         agent: Any = AgentWorkflow.from_tools(tools, llm=llm).agents["Agent"]
     elif make == "CodeActAgent":
-        agent = CodeActAgent(code_execute_fn=lambda code: code, tools=tools, llm=llm)
+        agent = CodeActAgent(code_execute_fn=str, tools=tools, llm=llm)
     else:
         agent = {"FunctionAgent": FunctionAgent, "ReActAgent": ReActAgent}[make](
             tools=tools, llm=llm

@@ -51,7 +51,8 @@ async def _ours_unread(llm: ScriptedLLM) -> int:
 
 
 async def _core_unread(llm: ScriptedLLM) -> int:
-    handler = CoreFunctionAgent(llm=llm).run(user_msg="go")
+    agent: Any = CoreFunctionAgent(llm=llm)
+    handler = agent.run(user_msg="go")
     await handler
     return llm.tokens * 4
 

@@ -46,7 +46,7 @@ class ScriptedLLM(FunctionCallingLLM):
         """It calls no tools."""
         return []
 
-    def _prepare_chat_with_tools(self, tools: Any, **kwargs: Any) -> dict[str, Any]:
+    def _prepare_chat_with_tools(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {}
 
     def chat(self, *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.mock import MockLLM
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 SIZES = (1_000, 16_000)
 ROUNDS = 5

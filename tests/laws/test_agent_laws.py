@@ -21,8 +21,8 @@ from llama_index_streaming_ext.testing import (
     tool_call,
     usage,
 )
-from llama_index_streaming_ext.testing.items import Dialect
-from llama_index_streaming_ext.testing.parts import Part, ToolCall
+from llama_index_streaming_ext.testing.script.parts import Part, ToolCall
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 from .laws import (
     PATIENCE,

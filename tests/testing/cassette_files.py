@@ -15,7 +15,7 @@ from real_classes import real
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
 from llama_index_streaming_ext.testing.cassette import record_llm
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 ASK = [ChatMessage("Hi")]
 

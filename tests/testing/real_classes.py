@@ -10,8 +10,13 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
 from llama_index_streaming_ext.testing import Playback, Request, Turn
-from llama_index_streaming_ext.testing.items import Dialect, Http, WireItem
-from llama_index_streaming_ext.testing.wire import before_answer, full_response, sse, wire_items
+from llama_index_streaming_ext.testing.wire.encode import (
+    before_answer,
+    full_response,
+    sse,
+    wire_items,
+)
+from llama_index_streaming_ext.testing.wire.items import Dialect, Http, WireItem
 
 
 class Provider:

@@ -21,7 +21,7 @@ from llama_index_streaming_ext.testing import (
     usage,
     wait,
 )
-from llama_index_streaming_ext.testing.parts import Part, Reason, ToolCall
+from llama_index_streaming_ext.testing.script.parts import Part, Reason, ToolCall
 
 DELTAS = st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=4)
 ARGUMENTS = st.dictionaries(

@@ -22,8 +22,8 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.stream import Record
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
+from llama_index_streaming_ext.testing.contracts.sample_runs import records_of
 from llama_index_streaming_ext.testing.recording import Recording
-from llama_index_streaming_ext.testing.sample_runs import records_of
 
 PATIENCE = 10.0
 """Seconds after which a stream counts as one that hangs."""

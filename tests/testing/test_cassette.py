@@ -32,7 +32,7 @@ from llama_index_streaming_ext.testing.cassette import (
     record_llm,
     replay_llm,
 )
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 both_dialects = pytest.mark.parametrize("dialect", ["chat", "responses"])
 

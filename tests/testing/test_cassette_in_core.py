@@ -26,7 +26,7 @@ from llama_index_streaming_ext.testing.cassette import (
     Cassette,
     replay_llm,
 )
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 both_dialects = pytest.mark.parametrize("dialect", ["chat", "responses"])
 

@@ -25,7 +25,7 @@ from llama_index_streaming_ext.testing import (
     record_sync,
     text,
 )
-from llama_index_streaming_ext.testing.sample_runs import records_of, sample_runs
+from llama_index_streaming_ext.testing.contracts.sample_runs import records_of, sample_runs
 
 STOP = StopEvent(result="done")
 

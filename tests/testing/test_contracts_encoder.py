@@ -24,8 +24,8 @@ from llama_index_streaming_ext import (
     codec,
 )
 from llama_index_streaming_ext.testing import ContractBroken, Encoder, check_encoder
-from llama_index_streaming_ext.testing.sample_runs import Sample, records_of
-from llama_index_streaming_ext.testing.watched import clock_and_chance
+from llama_index_streaming_ext.testing.contracts.sample_runs import Sample, records_of
+from llama_index_streaming_ext.testing.contracts.watched import clock_and_chance
 
 
 class JsonLines:

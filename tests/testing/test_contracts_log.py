@@ -15,7 +15,7 @@ from llama_index_streaming_ext.log import MemoryLog
 from llama_index_streaming_ext.log.base import EventLog
 from llama_index_streaming_ext.log.memory import resolve
 from llama_index_streaming_ext.testing import ContractBroken, check_event_log, log_contract
-from llama_index_streaming_ext.testing.contract import check_rules
+from llama_index_streaming_ext.testing.contracts import check_rules
 
 Waiter = asyncio.Future[None]
 

@@ -12,7 +12,7 @@ from real_classes import real
 from scripts import turns
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
-from llama_index_streaming_ext.testing.items import Dialect, Fail
+from llama_index_streaming_ext.testing.wire.items import Dialect, Fail
 
 HI = [ChatMessage("hi there")]
 DIALECTS: list[Dialect] = ["chat", "responses"]

@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 STREAMS = sorted(path.stem for path in (DATA / "wire").glob("*.sse"))
 FULL = sorted(path.stem for path in (DATA / "wire").glob("*.json"))

@@ -37,7 +37,7 @@ from llama_index_streaming_ext.testing import (
     tool_call,
     usage,
 )
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 HI = [ChatMessage("hi")]
 DIALECTS: list[Dialect] = ["chat", "responses"]

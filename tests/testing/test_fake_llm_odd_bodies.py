@@ -14,7 +14,7 @@ from llama_index.llms.openai import OpenAI, OpenAIResponses
 from odd_bodies import CHAT, RESPONSES, WHOLE
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 HI = [ChatMessage("hi")]
 STREAMS = [("chat", name) for name in CHAT] + [("responses", name) for name in RESPONSES]

@@ -11,7 +11,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from scripts import turns
 
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn
-from llama_index_streaming_ext.testing.items import Dialect
+from llama_index_streaming_ext.testing.wire.items import Dialect
 
 DIALECTS: list[Dialect] = ["chat", "responses"]
 SPLITS = st.sampled_from([None, "byte", "random:1", "random:2"])

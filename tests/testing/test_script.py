@@ -35,7 +35,7 @@ from llama_index_streaming_ext.testing import (
     usage,
     wait,
 )
-from llama_index_streaming_ext.testing.script import turns_of, words
+from llama_index_streaming_ext.testing.script.turns import turns_of, words
 
 ANY = cast("Any", None)
 """Stands for what the type checker would not let through."""

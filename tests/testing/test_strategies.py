@@ -29,8 +29,8 @@ from llama_index_streaming_ext.testing import (
     strategies,
     tool_call,
 )
-from llama_index_streaming_ext.testing.parts import Parallel
-from llama_index_streaming_ext.testing.splitting import Split
+from llama_index_streaming_ext.testing.script.parts import Parallel
+from llama_index_streaming_ext.testing.wire.splitting import Split
 
 WEATHER = {"weather": st.fixed_dictionaries({"city": st.text()})}
 

@@ -25,9 +25,20 @@ from llama_index_streaming_ext.testing import (
     usage,
     wait,
 )
-from llama_index_streaming_ext.testing.items import Chunk, Comment, Dialect, Malformed, Truncated
-from llama_index_streaming_ext.testing.parts import Usage
-from llama_index_streaming_ext.testing.wire import before_answer, full_response, sse, wire_items
+from llama_index_streaming_ext.testing.script.parts import Usage
+from llama_index_streaming_ext.testing.wire.encode import (
+    before_answer,
+    full_response,
+    sse,
+    wire_items,
+)
+from llama_index_streaming_ext.testing.wire.items import (
+    Chunk,
+    Comment,
+    Dialect,
+    Malformed,
+    Truncated,
+)
 
 STREAMS = sorted(path.name for path in (DATA / "wire").glob("*.sse"))
 FULL = sorted(path.name for path in (DATA / "wire").glob("*.json"))

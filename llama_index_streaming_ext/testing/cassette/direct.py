@@ -16,10 +16,10 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.testing.calls import Call
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.binding import bound
 from llama_index_streaming_ext.testing.cassette.values import Answer
+from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.cassette.recording import Take

@@ -27,10 +27,10 @@ from llama_index_streaming_ext.testing.cassette.direct import astructured, note,
 from llama_index_streaming_ext.testing.cassette.values import Face
 
 if TYPE_CHECKING:
-    from llama_index_streaming_ext.testing.calls import Call
     from llama_index_streaming_ext.testing.cassette.recording import Recorder
     from llama_index_streaming_ext.testing.cassette.replaying import Replayer
     from llama_index_streaming_ext.testing.cassette.tape import Cassette
+    from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 _L = TypeVar("_L", bound=LLM)
 _dispatcher = get_dispatcher(__name__)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any
 from uuid import uuid4
 
-from llama_index_streaming_ext.testing.calls import Call
 from llama_index_streaming_ext.testing.cassette.asked import Asked, llm_json
 from llama_index_streaming_ext.testing.cassette.cumulative import shrunk
 from llama_index_streaming_ext.testing.cassette.errors import LiveKeyFound
@@ -19,6 +18,7 @@ from llama_index_streaming_ext.testing.cassette.seams import Seams
 from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
 from llama_index_streaming_ext.testing.cassette.timing import Stopwatch
 from llama_index_streaming_ext.testing.cassette.values import Answer, chunk_json
+from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 
 class Recorder:

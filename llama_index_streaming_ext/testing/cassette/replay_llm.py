@@ -11,14 +11,17 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 
-from llama_index_streaming_ext.testing.calls import Call
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.binding import bound
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
 from llama_index_streaming_ext.testing.cassette.file import RecordedCall
-from llama_index_streaming_ext.testing.fold_chat import one_call_only
-from llama_index_streaming_ext.testing.structured import StructuredAnswers
-from llama_index_streaming_ext.testing.tool_format import chat_with_tools_kwargs, tool_selections
+from llama_index_streaming_ext.testing.fake_llm.calls import Call
+from llama_index_streaming_ext.testing.fake_llm.fold_chat import one_call_only
+from llama_index_streaming_ext.testing.fake_llm.structured import StructuredAnswers
+from llama_index_streaming_ext.testing.fake_llm.tool_format import (
+    chat_with_tools_kwargs,
+    tool_selections,
+)
 
 
 class ReplayLLM(StructuredAnswers, ABC):

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
 
-from llama_index_streaming_ext.testing.calls import Call
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.errors import CassetteEnded, CassetteMismatch
 from llama_index_streaming_ext.testing.cassette.failures import error_of
@@ -18,6 +17,7 @@ from llama_index_streaming_ext.testing.cassette.seams import Seams
 from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
 from llama_index_streaming_ext.testing.cassette.timing import Schedule
 from llama_index_streaming_ext.testing.cassette.values import Answer
+from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 
 class Shelf:

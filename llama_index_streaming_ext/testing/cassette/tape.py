@@ -11,7 +11,6 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 from llama_index.core.llms import LLM
 
-from llama_index_streaming_ext.testing.calls import Call
 from llama_index_streaming_ext.testing.cassette.asked import Asked, llm_json
 from llama_index_streaming_ext.testing.cassette.binding import Binding, bind
 from llama_index_streaming_ext.testing.cassette.direct import DirectTake
@@ -24,6 +23,7 @@ from llama_index_streaming_ext.testing.cassette.overlay import (
 from llama_index_streaming_ext.testing.cassette.recording import Recorder
 from llama_index_streaming_ext.testing.cassette.replay_llm import ReplayLLM, described_by
 from llama_index_streaming_ext.testing.cassette.replaying import Replayer, Shelf
+from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 _L = TypeVar("_L", bound=LLM)
 Record: TypeAlias = Literal["none", "new", "all"]

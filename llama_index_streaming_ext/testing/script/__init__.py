@@ -1,0 +1,1 @@
+"""What an LLM is to say: turns, made of parts, in order."""
