@@ -1,9 +1,12 @@
 """Small workflows that the tests run, and how they are gathered."""
 
+# Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar
 
 from llama_index_streaming_ext import (
@@ -59,6 +62,45 @@ class Raises(Workflow):
         raise self.error
 
 
+class Custom(StopEvent):
+    """A stop event with a field."""
+
+    answer: int
+
+
+class Counter:
+    """A stream that counts what is pulled from it, and knows when it was closed."""
+
+    def __init__(self) -> None:
+        self.pulled = 0
+        self.closed = False
+
+    async def chunks(self) -> AsyncGenerator[int, None]:
+        """Chunks without end, a turn of the loop apart."""
+        try:
+            while True:
+                self.pulled += 1
+                yield self.pulled
+                await asyncio.sleep(0)
+        finally:
+            self.closed = True
+
+
+class Endless(Workflow):
+    """Streams what a counter gives, for ever."""
+
+    def __init__(self, counter: Counter, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.counter = counter
+
+    @step
+    async def pull(self, ctx: Context, ev: StartEvent) -> StopEvent:
+        """The only step."""
+        async for number in self.counter.chunks():
+            ctx.write_event_to_stream(Note(msg=str(number)))
+        return StopEvent()
+
+
 async def gathered(events: AsyncIterator[T]) -> list[T]:
     """All of a stream; a stream that hangs fails the test."""
     async with asyncio.timeout(10):
@@ -73,3 +115,24 @@ async def records(handler: StreamingHandler, after: int = 0) -> list[Record]:
 def notes(events: list[Any]) -> list[str]:
     """The texts of the notes among events."""
     return [event.msg for event in events if isinstance(event, Note)]
+
+
+async def after_notes(handler: StreamingHandler, count: int) -> None:
+    """Return when a run has written some notes."""
+    seen = 0
+    async for _ in handler.stream.read(types=Note):
+        seen += 1
+        if seen == count:
+            return
+
+
+def check_ending(read: list[Record]) -> None:
+    """L1 and L2: no gaps, one terminal record, the last one."""
+    assert [record.seq for record in read] == sorted({record.seq for record in read})
+    assert [record.terminal for record in read] == [False] * (len(read) - 1) + [True]
+
+
+async def result_of(handler: StreamingHandler) -> Any:
+    """What `await handler` gives, or raises."""
+    result: Any = await handler
+    return result

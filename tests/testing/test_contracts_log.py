@@ -14,8 +14,9 @@ import pytest
 from llama_index_streaming_ext.log import MemoryLog
 from llama_index_streaming_ext.log.base import EventLog
 from llama_index_streaming_ext.log.memory import resolve
-from llama_index_streaming_ext.testing import ContractBroken, check_event_log, log_contract
+from llama_index_streaming_ext.testing import ContractBroken, check_event_log
 from llama_index_streaming_ext.testing.contracts import check_rules
+from llama_index_streaming_ext.testing.contracts import log as log_contract
 
 Waiter = asyncio.Future[None]
 
