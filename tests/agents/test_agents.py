@@ -45,6 +45,11 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
+def execute(code: str) -> str:
+    """Runs nothing."""
+    return f"ran {code}"
+
+
 class Tools(BaseToolSpec):
     """Two tools in one spec."""
 
@@ -180,7 +185,7 @@ async def test_a_react_agent_streams() -> None:
 @pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
 async def test_a_code_act_agent_streams() -> None:
     """Core's CodeActAgent, with our run."""
-    agent = CodeActAgent(code_execute_fn=str, llm=talking("done"))
+    agent = CodeActAgent(code_execute_fn=execute, llm=talking("done"))
     assert str(await agent.run(user_msg="hi")) == "done"
 
 
@@ -206,7 +211,7 @@ def test_a_tool_spec_is_expanded(make: str) -> None:
     if make == "from_tools":
         agent: Any = AgentWorkflow.from_tools(tools, llm=llm).agents["Agent"]
     elif make == "CodeActAgent":
-        agent = CodeActAgent(code_execute_fn=str, tools=tools, llm=llm)
+        agent = CodeActAgent(code_execute_fn=execute, tools=tools, llm=llm)
     else:
         agent = {"FunctionAgent": FunctionAgent, "ReActAgent": ReActAgent}[make](
             tools=tools, llm=llm
