@@ -12,22 +12,24 @@ that a module has taken out of `time` before (`from time import sleep`).
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread
 import contextlib
-import linecache
 import math
-import queue
 import selectors
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from types import CodeType, FrameType, TracebackType
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from unittest import mock
 
 from llama_index_streaming_ext.errors import StreamingError
+from llama_index_streaming_ext.testing.clock.threads import (
+    frames_of_threads,
+    idle_threads,
+    is_idle,
+    told,
+)
 from llama_index_streaming_ext.testing.network import checked_connects
 
 T = TypeVar("T")
@@ -123,7 +125,7 @@ class VirtualClock:
             raise RuntimeError("a virtual clock is active already, and there is one time only")
         self._active.append(self)
         self._over = False
-        self._known = {threading.current_thread(), *_idle_threads()}
+        self._known = {threading.current_thread(), *idle_threads()}
         self._patch()
         return self
 
@@ -270,13 +272,13 @@ class VirtualClock:
         return holders
 
     def _at_work(self) -> list[str]:
-        frames = _frames()
+        frames = frames_of_threads()
         me = threading.get_ident()
         # Locked: nobody leaves, and closes what it looks at, while it is looked at.
         with self._lock:
             self._known = {t for t in tuple(self._known) if t.ident is None or t.is_alive()}
             free = [t for t in tuple(self._known) if t.ident not in (me, *self._parked)]
-            at_work = [_told(t, frames) for t in free if not _is_idle(t, frames)]
+            at_work = [told(t, frames) for t in free if not is_idle(t, frames)]
             for ident, other in tuple(self._parked.items()):
                 if other.is_due(self._elapsed) or (ident != me and other.look(0)):
                     at_work.append(f"a thread that is about to wake, with the ident {ident}")
@@ -316,68 +318,6 @@ def _listens(fd: int) -> bool:
             return bool(twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError:
         return False
-
-
-def _idle_threads() -> list[threading.Thread]:
-    """The threads that can be seen to wait for work. Others may wait for what has no Python."""
-    frames = _frames()
-    return [thread for thread in threading.enumerate() if _is_idle(thread, frames)]
-
-
-def _frames() -> dict[int, FrameType]:
-    return sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-
-
-def _is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
-    """Whether a thread has ended, or waits until another one does something for it."""
-    if thread.ident is None:
-        return False
-    frame = frames.get(thread.ident)
-    if frame is None:
-        return not thread.is_alive()
-    waits = _WAITS.get(frame.f_code)
-    return waits(frame.f_locals) if waits is not None else _waits_for_item(frame)
-
-
-def _waits_for_notice(names: Mapping[str, Any]) -> bool:
-    # A notice takes the waiter out, long before its thread goes on.
-    return names.get("waiter") in names["self"]._waiters
-
-
-def _waits_for_end(names: Mapping[str, Any]) -> bool:
-    return names["self"].is_alive()
-
-
-def _waits_for_job(names: Mapping[str, Any]) -> bool:
-    return names.get("work_item") is None and names["work_queue"].empty()
-
-
-def _waits_for_item(frame: FrameType) -> bool:
-    """Whether it asks an empty SimpleQueue, as aiosqlite's threads do: that one has no frame."""
-    if ".get(" not in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
-        return False
-    names = frame.f_locals
-    held = (*names.values(), *getattr(names.get("self"), "__dict__", {}).values())
-    queues: list[Any] = [value for value in held if isinstance(value, queue.SimpleQueue)]
-    return bool(queues) and all(one.empty() for one in queues)
-
-
-# Where a thread is, innermost, while it waits: the standard library's own frames. A thread in a
-# place that is not listed is taken to be at work, so that a change there holds the clock and
-# does not let it run away.
-_WAITS: dict[CodeType, Callable[[Mapping[str, Any]], bool]] = {
-    threading.Condition.wait.__code__: _waits_for_notice,
-    threading.Thread.join.__code__: _waits_for_end,
-    concurrent.futures.thread._worker.__code__: _waits_for_job,  # pyright: ignore
-}
-if sys.version_info < (3, 13):
-    _WAITS[threading.Thread._wait_for_tstate_lock.__code__] = _waits_for_end  # pyright: ignore
-
-
-def _told(thread: threading.Thread, frames: dict[int, FrameType]) -> str:
-    frame = frames.get(thread.ident or 0)
-    where = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
-    return f"thread {thread.name!r}{where}"
 
 
 def _selector_classes() -> list[Any]:
