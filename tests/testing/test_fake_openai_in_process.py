@@ -144,8 +144,8 @@ def _mock(fake: FakeOpenAI) -> object:
 @pytest.mark.parametrize(
     ("package", "ours", "use"),
     [
-        ("h11", "http_server", _serve),
-        ("respx", "respx_routes", _mock),
+        ("h11", "fake_openai.http_server", _serve),
+        ("respx", "fake_openai.respx_routes", _mock),
         ("llama_index.llms.openai", None, FakeOpenAI.llm),
         ("llama_index.llms.openai", None, FakeOpenAI.responses_llm),
     ],

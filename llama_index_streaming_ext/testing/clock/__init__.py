@@ -28,6 +28,7 @@ from llama_index_streaming_ext.testing.clock.threads import (
     frames_of_threads,
     idle_threads,
     is_idle,
+    is_in,
     told,
 )
 from llama_index_streaming_ext.testing.network import checked_connects
@@ -41,6 +42,8 @@ _TICK = 0.001
 _SETTLE = 0.0001
 # A thread that has slept for 0 s so often, while no time passed, is waiting and not at work.
 _SPINS = 1000
+# A busy loop is taken to poll a clock when it has been busy for so long, in real seconds.
+_CREEPS_AFTER = 5.0
 # asyncio never waits for more than a day at once. Who waits for ever is let wait after a year.
 _FOR_EVER = 366 * 86_400.0
 
@@ -109,6 +112,8 @@ class VirtualClock:
         self._known: set[threading.Thread] = set()
         self._parked: dict[int, _Parked] = {}
         self._spins: dict[int, int] = {}
+        # Since when a thread has done nothing but ask again, in real seconds.
+        self._spinning: dict[int, float] = {}
         self._patches = contextlib.ExitStack()
         # Whole seconds, so that binary fractions stay exact; rounded up: time never goes back.
         self._unix = math.ceil(_real_time())
@@ -209,8 +214,26 @@ class VirtualClock:
         """
         me = threading.get_ident()
         self._spins[me] = self._spins.get(me, 0) + 1
-        if self._spins[me] > _SPINS and not self._over and not self._holders():
-            self._jump()
+        if self._spins[me] <= _SPINS or self._over:
+            return
+        holders = self._holders()
+        if not (holders or self._jump()):
+            self._creep(me)
+        elif holders and self._asked_for(me) > self.patience:
+            raise ClockHeld(self.patience, holders)
+
+    def _asked_for(self, thread: int) -> float:
+        """How long a thread has done nothing but ask again, in real seconds."""
+        now = _real_monotonic()
+        return now - self._spinning.setdefault(thread, now)
+
+    def _creep(self, thread: int) -> None:
+        """Lets the time pass as it really does, for who polls a clock and waits for nothing."""
+        asked_for = self._asked_for(thread)
+        if asked_for > _CREEPS_AFTER:
+            with self._lock:
+                self._elapsed += asked_for - _CREEPS_AFTER
+                self._spinning[thread] += asked_for - _CREEPS_AFTER
 
     def _wait(
         self,
@@ -226,7 +249,14 @@ class VirtualClock:
             selector: what it looks at.
         """
         if seconds is not None and seconds <= 0:
-            return look(0)
+            came = look(0)
+            if came:
+                self._spinning.pop(threading.get_ident(), None)
+            else:
+                # A loop that is never idle: it is busy, or one of its tasks polls a clock.
+                self._creep(threading.get_ident())
+            return came
+        self._spinning.pop(threading.get_ident(), None)
         parked = _Parked(None if seconds is None else self._elapsed + seconds, look, selector)
         me = threading.get_ident()
         with self._lock:
@@ -255,11 +285,16 @@ class VirtualClock:
             if _real_monotonic() - held > self.patience:
                 raise ClockHeld(self.patience, holders)
 
-    def _jump(self) -> None:
+    def _jump(self) -> bool:
+        """Moves the time to the next moment that somebody waits for, and says whether it could."""
         with self._lock:
-            self._spins.clear()
             deadlines = [p.deadline for p in self._parked.values() if p.deadline is not None]
-            self._elapsed = max(self._elapsed, min(deadlines, default=self._elapsed))
+            if not deadlines:
+                return False
+            self._spins.clear()
+            self._spinning.clear()
+            self._elapsed = max(self._elapsed, min(deadlines))
+            return True
 
     def _holders(self) -> list[str]:
         """Who but this thread holds the clock, in words."""
@@ -278,7 +313,11 @@ class VirtualClock:
         with self._lock:
             self._known = {t for t in tuple(self._known) if t.ident is None or t.is_alive()}
             free = [t for t in tuple(self._known) if t.ident not in (me, *self._parked)]
-            at_work = [told(t, frames) for t in free if not is_idle(t, frames)]
+            at_work = [
+                told(t, frames)
+                for t in free
+                if not is_idle(t, frames) and not is_in(VirtualClock._spun.__code__, t, frames)
+            ]
             for ident, other in tuple(self._parked.items()):
                 if other.is_due(self._elapsed) or (ident != me and other.look(0)):
                     at_work.append(f"a thread that is about to wake, with the ident {ident}")

@@ -46,6 +46,16 @@ def is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
     return waits(frame.f_locals) if waits is not None else _waits_for_item(frame)
 
 
+def is_in(code: CodeType, thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
+    """Whether a thread is executing a function, itself or what it calls."""
+    frame = frames.get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _waits_for_notice(names: Mapping[str, Any]) -> bool:
     # A notice takes the waiter out, long before its thread goes on.
     return names.get("waiter") in names["self"]._waiters
