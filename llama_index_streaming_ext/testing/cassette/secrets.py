@@ -38,6 +38,19 @@ _LOOKS_SECRET = re.compile(
     _BEGIN + "(?:" + "|".join(f"{re.escape(a)}{c}{{{n},}}" for a, c, n in _SHAPES) + ")"
 )
 
+# How variables of the environment are named that hold what may not get into a file.
+_NAMED_LIKE_SECRETS = (
+    "API_KEY",
+    "ACCESS_KEY",
+    "SECRET_KEY",
+    "AUTH_TOKEN",
+    "ACCESS_TOKEN",
+    "AD_TOKEN",
+    "HF_TOKEN",
+    "_SECRET",
+    "_PASSWORD",
+)
+
 
 def _begun(literal: str, characters: str) -> str:
     parts = [re.escape(literal[:n]) for n in range(1, len(literal))]
@@ -117,7 +130,7 @@ def _cached(path: Path, keys: tuple[tuple[str, str], ...]) -> LiveKeys:
 
 def _of_environment() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
-        if name.upper().endswith("_API_KEY"):
+        if name.upper().endswith(_NAMED_LIKE_SECRETS):
             yield value, f"${name}"
 
 

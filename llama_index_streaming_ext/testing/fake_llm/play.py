@@ -80,7 +80,12 @@ class Player:
             elif isinstance(item, Chunk):
                 if (answer := fold.feed(item.data)) is not None:
                     yield answer
-            elif isinstance(item, Done | Truncated):
+            elif isinstance(item, Truncated):
+                # Raises what the SDK raises where the body ends in the middle of a character.
+                for line in item.text.splitlines():
+                    line.encode(errors="surrogateescape").decode()
+                return
+            elif isinstance(item, Done):
                 return
             elif not isinstance(item, Comment):
                 raise _error(item)

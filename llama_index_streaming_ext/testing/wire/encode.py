@@ -117,7 +117,7 @@ def sse(item: WireItem) -> bytes:
     if isinstance(item, Comment):
         return f":{item.text}\n\n".encode()
     if isinstance(item, Truncated):
-        return item.text.encode()
+        return item.text.encode(errors="surrogateescape")
     if isinstance(item, Done) and item.dialect == "chat":
         return _event("[DONE]", None)
     return b""

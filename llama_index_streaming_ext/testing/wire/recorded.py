@@ -52,7 +52,8 @@ def read_body(body: str | bytes | Mapping[str, Any]) -> Recorded:
     """
     if isinstance(body, Mapping):
         return _read_json(dict(body))
-    decoded = body.decode() if isinstance(body, bytes) else body
+    # A body may be cut off in the middle of a character; its bytes come back in `Truncated`.
+    decoded = body.decode(errors="surrogateescape") if isinstance(body, bytes) else body
     if decoded.lstrip().startswith("{"):
         return _read_json(json.loads(decoded))
     return _read_stream(decoded)
@@ -107,6 +108,7 @@ class _Event:
         self._data: list[str] = []
         self._name: str | None = None
         self._id = ""
+        self._retry = False
 
     def line(self, line: str) -> Iterator[WireItem]:
         """Reads a line; a blank one ends the event."""
@@ -120,14 +122,16 @@ class _Event:
             self._data.append(value)
         elif name == "event":
             self._name = value
-        elif name == "id":
+        elif name == "id" and "\0" not in value:
             self._id = value
+        elif name == "retry":
+            self._retry = value.isdigit()
 
     def _end(self) -> Iterator[WireItem]:
-        # The SDK forgets neither an id nor that an event with a name alone has no payload.
-        if self._data or self._name or self._id:
+        # The SDK does not forget an id, and takes an event without data for one all the same.
+        if self._data or self._name or self._id or self._retry:
             yield _payload("\n".join(self._data), self._name)
-        self._data, self._name = [], None
+        self._data, self._name, self._retry = [], None, False
 
 
 def _payload(text: str, name: str | None) -> WireItem:
