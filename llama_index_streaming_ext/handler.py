@@ -208,9 +208,16 @@ def stream_run(
 
     Returns:
         The streaming handler of that run; the same one for the same run.
+
+    Raises:
+        TypeError: it is no handler.
     """
     if isinstance(handler, StreamingHandler):
         return handler
+    if not isinstance(handler, WorkflowHandler):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"stream_run takes what workflow.run(...) returned, not {type(handler).__name__}."
+        )
     known = find_run(handler.run_id)
     if known is not None and known.upstream is handler:
         return _handler_of(known)

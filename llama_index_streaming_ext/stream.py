@@ -186,7 +186,7 @@ class EventStream:
             ValueError: `after` is negative.
             TypeError: `types` are not event classes.
         """
-        wanted = (types,) if isinstance(types, type) else tuple(types)
+        wanted = tuple(types) if isinstance(types, list | tuple) else (types,)
         for cls in wanted:
             if not (isinstance(cls, type) and issubclass(cls, Event)):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"types takes classes of events, not {cls!r}")

@@ -76,6 +76,7 @@ def register_event(cls: type[_E], kind: str) -> type[_E]:
         The class.
 
     Raises:
+        TypeError: `cls` is no class of events.
         ValueError: the kind is taken by another class, or the class has another kind. Doing the
             same twice is fine, and so is a new class with the qualified name of the old one, as
             when a notebook cell is run again: the new class then takes its place.
@@ -85,6 +86,11 @@ def register_event(cls: type[_E], kind: str) -> type[_E]:
         ...     order_id: str
         >>> _ = register_event(OrderPlaced, "shop.order_placed")
     """
+    if not (isinstance(cls, type) and issubclass(cls, Event)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"register_event takes a subclass of Event and then its kind, not {cls!r}: "
+            "register_event(OrderPlaced, 'shop.order_placed')"
+        )
     if not kind or kind.startswith(_UNREGISTERED):
         raise ValueError(f"'{kind}' is no kind: use a dotted name, such as 'shop.order_placed'")
     holder = _classes.get(kind)
@@ -159,12 +165,15 @@ def encode(event: Event, *, keep_response: bool = False, strict: bool = False) -
         The kind and compact JSON in UTF-8.
 
     Raises:
+        TypeError: it is no event.
         UnregisteredEvent: the class has no kind, and `strict` is set.
     """
     if type(event) is AgentStream and not keep_response:
         token = _encode_token(event)
         if token is not None:
             return _TOKEN, token
+    if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"encode takes an event, not {type(event).__name__}: {event!r:.80}")
     if type(event) is UnknownEvent:
         return event.kind, event.data
     if strict and type(event) not in _kinds:

@@ -208,7 +208,12 @@ class Replayer:
     def _failure(self, recording: RecordedCall) -> Exception:
         end = recording.end or {"end": "unfinished"}
         if end["end"] == "error":
-            return error_of(end.get("error", {}))
+            error = error_of(end.get("error", {}))
+            error.add_note(
+                f"Replayed: call {recording.call} of '{self._shelf.path}' ended like this when it "
+                "was recorded. If it should not have, record it anew (--llm-record=all)."
+            )
+            return error
         how = end["end"] if end["end"] in ("closed", "cancelled", "refused") else "unfinished"
         chunks = len(recording.chunks)
         note = self._shelf.note

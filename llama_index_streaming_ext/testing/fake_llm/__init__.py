@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -107,6 +108,13 @@ class FakeStreamingLLM(StructuredAnswers):
     def __init__(
         self, script: Script = (), *, strict: bool = True, repeat_last: bool = False, **kwargs: Any
     ) -> None:
+        unknown = [name for name in kwargs if name not in type(self).model_fields]
+        if unknown:
+            near = difflib.get_close_matches(
+                unknown[0], [*type(self).model_fields, "strict", "repeat_last"], n=1
+            )
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise TypeError(f"FakeStreamingLLM has no option '{unknown[0]}'.{hint}")
         super().__init__(**kwargs)
         self._state = FakeState(script, strict=strict, repeat_last=repeat_last)
 
