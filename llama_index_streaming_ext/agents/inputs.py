@@ -70,6 +70,17 @@ class AgentInputs:
         """Whether a new turn is started, as it is not where a run goes on."""
         return self.ctx is None or not self.ctx.is_running
 
+    @property
+    def goes_on_with_a_broken_off_turn(self) -> bool:
+        """Whether core will resume a turn that was stopped, and not ask the new message (U29)."""
+        if self.ctx is None or not self.has_message or self.ctx.is_running:
+            return False
+        try:
+            return bool(self.ctx.to_dict(include_state=False)["is_running"])
+        except (TypeError, ValueError):
+            # Some event of that run cannot be serialised. Core will say so.
+            return False
+
     def with_memory(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], memory: BaseMemory
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from llama_index.core.memory import BaseMemory
@@ -33,6 +34,14 @@ class AgentRuns(StreamingRuns):
             MissingInput: there is neither `user_msg` nor `chat_history` to answer.
         """
         inputs = AgentInputs.of(args, kwargs)
+        if inputs.goes_on_with_a_broken_off_turn:
+            warnings.warn(
+                "The last run on this Context was stopped: core resumes that turn, and the new "
+                "message is not asked. After a stop use a fresh Context, and pass memory= to each "
+                "run to keep the conversation.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         if inputs.starts_a_turn:
             inputs.check(type(self))
             if inputs.memory is None:

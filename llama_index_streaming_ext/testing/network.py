@@ -45,7 +45,11 @@ def no_network() -> Generator[None]:
         NetworkBlocked: raised to whoever connects, in any thread and on any asyncio loop that
             uses Python's sockets (uvloop does not).
     """
-    getaddrinfo = socket.getaddrinfo
+    getaddrinfo, by_name, by_name_ex = (
+        socket.getaddrinfo,
+        socket.gethostbyname,
+        socket.gethostbyname_ex,
+    )
 
     def refuse(host: str) -> None:
         if not _is_here(host):
@@ -57,10 +61,20 @@ def no_network() -> Generator[None]:
             refuse(_text(host))
         return getaddrinfo(host, *args, **kwargs)
 
+    def checked_name(host: str) -> str:
+        refuse(host)
+        return by_name(host)
+
+    def checked_name_ex(host: str) -> tuple[str, list[str], list[str]]:
+        refuse(host)
+        return by_name_ex(host)
+
     kept = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
     with (
         checked_connects(refuse),
         mock.patch.object(socket, "getaddrinfo", checked),
+        mock.patch.object(socket, "gethostbyname", checked_name),
+        mock.patch.object(socket, "gethostbyname_ex", checked_name_ex),
         mock.patch.dict(os.environ, kept, clear=True),
     ):
         yield

@@ -37,7 +37,7 @@ from llama_index_streaming_ext import (
     ToolCallResult,
     stream_run,
 )
-from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text, tool_call
 
 
 def weather(city: str) -> str:
@@ -296,6 +296,31 @@ async def test_a_memory_of_ones_own_is_remembered() -> None:
     await agent.run(user_msg="I am Ada.", ctx=ctx, memory=memory)
     await agent.run(user_msg="Who am I?", ctx=ctx)
     assert user_messages(llm, 1) == ["I am Ada.", "Who am I?"]
+
+
+async def test_a_context_whose_run_was_stopped_says_what_will_happen() -> None:
+    """Core would go on with the stopped turn, and lose the new message without a word (U29)."""
+    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("c"))])
+    agent = FunctionAgent(llm=llm)
+    ctx = Context(agent)
+    async with agent.run(user_msg="A story, please", ctx=ctx) as handler:
+        async for _ in handler.text_stream():
+            break
+    with pytest.warns(RuntimeWarning, match="the new message is not asked"):
+        second = agent.run(user_msg="What is 2 + 2?", ctx=ctx)
+    await second.cancel_run()
+
+
+async def test_a_memory_survives_a_stop() -> None:
+    """With a context of its own for each turn, and one memory, the conversation goes on."""
+    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("four"))])
+    agent = FunctionAgent(llm=llm)
+    memory = ChatMemoryBuffer.from_defaults(llm=llm)
+    async with agent.run(user_msg="A story, please", memory=memory) as handler:
+        async for _ in handler.text_stream():
+            break
+    assert str(await agent.run(user_msg="What is 2 + 2?", memory=memory)) == "four"
+    assert user_messages(llm, 1) == ["A story, please", "What is 2 + 2?"]
 
 
 async def test_runs_without_a_context_remember_nothing() -> None:

@@ -111,3 +111,13 @@ def test_the_block_ends() -> None:
     with no_network():
         assert (socket.socket.connect, socket.getaddrinfo) != before
     assert (socket.socket.connect, socket.getaddrinfo) == before
+
+
+@pytest.mark.parametrize("resolve", [socket.gethostbyname, socket.gethostbyname_ex])
+def test_names_are_not_resolved_by_the_older_calls_either(resolve: Any) -> None:
+    """`gethostbyname` asks nobody."""
+    name = resolve.__name__
+    with no_network():
+        with pytest.raises(NetworkBlocked, match="example"):
+            getattr(socket, name)("provider.example")
+        assert getattr(socket, name)("127.0.0.1")
