@@ -128,9 +128,15 @@ def _grow(call: Any, said: Any) -> None:
     function, more = get(call, "function"), get(said, "function")
     assert function is not None
     assert more is not None
-    for name in ("arguments", "name"):
-        put(function, name, (get(function, name) or "") + (get(more, name) or ""))
-    put(call, "id", (get(call, "id") or "") + (get(said, "id") or ""))
+    for holder, addition, name in (
+        (function, more, "arguments"),
+        (function, more, "name"),
+        (call, said, "id"),
+    ):
+        # As the real class adds, whose error names the operator where one of them is no text.
+        grown = get(holder, name) or ""
+        grown += get(addition, name) or ""
+        put(holder, name, grown)
 
 
 def _call_blocks(calls: Sequence[Any]) -> list[ContentBlock]:
