@@ -164,7 +164,7 @@ def test_serving_leaves_no_thread() -> None:
     with fake.serve():
         stream = fake.llm().stream_chat(ASK)
         first_text(stream)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert fake.requests[0].ended_by == "server"
     with pytest.raises(httpx.TransportError):
         list(stream)

@@ -319,7 +319,7 @@ def test_a_client_that_does_not_read_is_waited_for() -> None:
         pieces = answer.iter_raw()
         assert next(pieces)
         assert fake.requests[0].ended_by is None
-    assert fake.requests[0].wait_closed()
+    assert fake.requests[0].wait_closed(timeout=30)
     assert fake.requests[0].bytes_sent < 40_000_000
 
 
@@ -330,7 +330,7 @@ def test_a_port_that_is_taken() -> None:
         port = urlsplit(url).port or 0
         with pytest.raises(OSError, match="address"), FakeOpenAI([]).serve(port=port):
             pass
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_fake_can_be_served_twice() -> None:
