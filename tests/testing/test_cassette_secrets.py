@@ -299,3 +299,19 @@ def test_a_missing_cassette_says_how_to_make_one(path: Path) -> None:
     """It is also a FileNotFoundError."""
     with pytest.raises(CassetteMissing, match="record one with record_llm"):
         replay_llm(path)
+
+
+def test_the_key_of_an_llm_within_an_llm_is_known(tmp_path: Path) -> None:
+    """A structured LLM is made of another, whose key does not get into the file either."""
+    from llama_index.core.bridge.pydantic import BaseModel
+    from llama_index.llms.openai import OpenAI
+
+    from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
+
+    class Answer(BaseModel):
+        text: str
+
+    llm = OpenAI(model="gpt-4o-mini", api_key="abcdefgh-not-shaped-like-one")
+    keys = LiveKeys.of(tmp_path / "a.jsonl", llm.as_structured_llm(Answer))
+    with pytest.raises(LiveKeyFound):
+        keys.check("it is abcdefgh-not-shaped-like-one", "an answer")

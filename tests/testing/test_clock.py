@@ -555,3 +555,15 @@ def test_a_frame_without_a_line_is_no_error() -> None:
 
     frame = SimpleNamespace(f_lineno=None, f_code=threads.is_idle.__code__)
     assert not threads._waits_for_item(as_type("Any", frame))  # pyright: ignore[reportPrivateUsage]
+
+
+def test_pipes_between_processes_keep_the_real_time() -> None:
+    """`Connection.poll` waits for another process, and ends."""
+    import multiprocessing
+
+    here, there = multiprocessing.Pipe()
+    with here, there, VirtualClock():
+        assert not here.poll(0)
+        there.send("sent")
+        assert here.poll(1)
+        assert here.recv() == "sent"

@@ -27,3 +27,11 @@ def test_a_retry_field_alone_is_an_event_for_the_sdk() -> None:
     )
     with pytest.raises(json.JSONDecodeError):
         list(FakeStreamingLLM(Turn.from_wire(body)).stream_chat([ChatMessage(content="hi")]))
+
+
+def test_a_lone_error_is_of_the_responses_api() -> None:
+    """A stream that begins with an error is not taken for the other dialect."""
+    body = 'event: error\ndata: {"type":"error","code":"c","message":"m","sequence_number":1}\n\n'
+    turn = Turn.from_wire(body)
+    assert turn.recorded is not None
+    assert turn.recorded.dialect == "responses"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from llama_index.core.base.llms.base import BaseLLM
 from pydantic import SecretStr
 
 from llama_index_streaming_ext.testing.cassette.errors import LiveKeyFound
@@ -150,6 +151,9 @@ def _of_llm(llm: object) -> Iterator[tuple[str, str]]:
         shown = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(shown, str) and _KEY_FIELD.search(name):
             yield shown, f"{name} of {cls}"
+        elif isinstance(value, BaseLLM):
+            # One LLM may be made of another, as structured ones are.
+            yield from _of_llm(value)
     headers: Mapping[str, Any] = fields.get("default_headers") or {}
     for name, value in headers.items():
         if _KEY_HEADER.search(name):

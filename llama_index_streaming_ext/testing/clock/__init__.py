@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import multiprocessing.connection
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self, TypeVar
 from unittest import mock
 
@@ -36,6 +37,7 @@ from llama_index_streaming_ext.testing.network import checked_connects
 T = TypeVar("T")
 
 _real_time, _real_monotonic, _real_sleep = time.time, time.monotonic, time.sleep
+_REAL = SimpleNamespace(time=_real_time, monotonic=_real_monotonic, sleep=_real_sleep)
 # How long a thread that is held back does nothing before it looks again, in real seconds.
 _TICK = 0.001
 # How long threads get to show that they are at work, in real seconds.
@@ -169,6 +171,8 @@ class VirtualClock:
             enter(mock.patch.object(time, name, now))
         for cls in _selector_classes():
             enter(mock.patch.object(cls, "select", self._select_of(cls.select)))
+        # It waits for other processes, which have the real time.
+        enter(mock.patch.object(multiprocessing.connection, "time", _REAL))
         enter(mock.patch.object(threading.Thread, "start", self._start_of(threading.Thread.start)))
         enter(checked_connects(_refuse))
 

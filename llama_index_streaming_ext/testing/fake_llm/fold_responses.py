@@ -222,7 +222,9 @@ def _call_block(item: Any) -> ToolCallBlock:
 
 
 def _thinking_block(item: Any) -> ThinkingBlock:
-    texts = [get(part, "text") for part in [*(get(item, "content") or ()), *get(item, "summary")]]
+    # Other servers than OpenAI's leave the summary out.
+    said = [*(get(item, "content") or ()), *(get(item, "summary") or ())]
+    texts = [get(part, "text") for part in said]
     rest = {k: v for k, v in _reasoning_fields(item).items() if k not in ("content", "summary")}
     return ThinkingBlock(content="\n".join(texts) if texts else None, additional_information=rest)
 

@@ -78,9 +78,10 @@ def _read_stream(body: str) -> Recorded:
             "from_wire() takes server-sent events ('data: {...}' and blank lines) or JSON; "
             f"this begins with {body[:40]!r}."
         )
-    if any(str(chunk.get("type", "")).startswith("response.") for chunk in chunks):
+    if any(map(_is_of_responses, items)):
         parts = tuple(parts_of_responses(chunks))
-        return Recorded("responses", items, None, parts, _envelope(chunks[0].get("response", {})))
+        first = chunks[0] if chunks else {}
+        return Recorded("responses", items, None, parts, _envelope(first.get("response", {})))
     parts = tuple(parts_of_chat(chunks))
     return Recorded("chat", items, None, parts, _envelope(chunks[0] if chunks else {}))
 
@@ -89,6 +90,14 @@ def _is_event(item: WireItem) -> bool:
     if isinstance(item, Truncated):
         return item.text.startswith(("data", "event"))
     return isinstance(item, Chunk | Malformed | Done)
+
+
+def _is_of_responses(item: WireItem) -> bool:
+    """Whether an item is of the Responses API; it may be an error, or cut off."""
+    if isinstance(item, Chunk):
+        kind = str(item.data.get("type", ""))
+        return kind.startswith("response.") or kind == "error"
+    return isinstance(item, Truncated) and bool(re.search(r"event: ?response\.", item.text))
 
 
 def _items(body: str) -> Iterator[WireItem]:
