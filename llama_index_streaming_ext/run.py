@@ -167,7 +167,7 @@ class Run:
     def working(self) -> Generator[None, None, None]:
         """The current task works on a step of this run.
 
-        It is cancelled with the run, and what the step writes goes straight into the log.
+        It is cancelled with the run, and the tokens that the step writes go straight into the log.
         """
         task = asyncio.current_task()
         if task is None or task in self._steps:
@@ -182,7 +182,7 @@ class Run:
             self._steps.discard(task)
 
     def writing(self) -> AbstractContextManager[None]:
-        """What the current step writes goes straight into the log."""
+        """The tokens that the current step writes go straight into the log."""
         if not self.pump.direct:
             return nullcontext()
         return writing_straight(Context.get_step_context(), self.pump, self.loop)
