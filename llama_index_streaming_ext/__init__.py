@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .errors import StreamingError as StreamingError
     from .errors import UndecodableRecord as UndecodableRecord
     from .errors import UnregisteredEvent as UnregisteredEvent
+    from .events import AgentChanged as AgentChanged
     from .events import AgentInput as AgentInput
     from .events import AgentOutput as AgentOutput
     from .events import AgentSetup as AgentSetup
@@ -49,22 +50,28 @@ if TYPE_CHECKING:
     from .events import StopEvent as StopEvent
     from .events import ToolCall as ToolCall
     from .events import ToolCallResult as ToolCallResult
+    from .events import ToolOutputDelta as ToolOutputDelta
+    from .events import ToolProgress as ToolProgress
     from .events import UnknownEvent as UnknownEvent
     from .events import WorkflowCancelledEvent as WorkflowCancelledEvent
     from .events import WorkflowFailedEvent as WorkflowFailedEvent
     from .events import WorkflowTimedOutEvent as WorkflowTimedOutEvent
+    from .forwarding import forward as forward
     from .handler import StreamingHandler as StreamingHandler
     from .handler import stream_run as stream_run
     from .outcome import Outcome as Outcome
     from .outcome import Snapshot as Snapshot
+    from .progress import emit_progress as emit_progress
+    from .progress import tool_progress as tool_progress
+    from .record import Record as Record
     from .steps import stream_writer as stream_writer
     from .stream import EventStream as EventStream
-    from .stream import Record as Record
     from .usage import Usage as Usage
     from .workflow import Workflow as Workflow
 
 # Where each public name lives. A leading dot is this package.
 _WHERE = {
+    "AgentChanged": ".events",
     "AgentInput": ".events",
     "AgentOutput": ".events",
     "AgentSetup": ".events",
@@ -84,7 +91,7 @@ _WHERE = {
     "NotInStep": ".errors",
     "Outcome": ".outcome",
     "ReActAgent": ".agents",
-    "Record": ".stream",
+    "Record": ".record",
     "RunCancelled": ".errors",
     "RunLost": ".errors",
     "Snapshot": ".outcome",
@@ -95,6 +102,8 @@ _WHERE = {
     "StreamingHandler": ".handler",
     "ToolCall": ".events",
     "ToolCallResult": ".events",
+    "ToolOutputDelta": ".events",
+    "ToolProgress": ".events",
     "UndecodableRecord": ".errors",
     "UnknownEvent": ".events",
     "UnregisteredEvent": ".errors",
@@ -104,10 +113,13 @@ _WHERE = {
     "WorkflowFailedEvent": ".events",
     "WorkflowTimedOutEvent": ".events",
     "draw_all_possible_flows": ".draw",
+    "emit_progress": ".progress",
+    "forward": ".forwarding",
     "register_event": ".codec",
     "step": "workflows",
     "stream_run": ".handler",
     "stream_writer": ".steps",
+    "tool_progress": ".progress",
 }
 
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll] # the names above

@@ -1,17 +1,14 @@
-"""Keeping an LLM's chunks small: the log holds deltas, readers get whole `AgentStream`s.
-
-`AgentStream.response` is the sum of the deltas of its LLM call (U21), so keeping it per token
-costs quadratic memory. A `Token` keeps where its delta stands in its `Call`; the response is put
-together when the token is read.
-"""
+"""Keeping chunks small: which LLM call an `AgentStream` belongs to, and what is kept of it."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .events import AgentStream, Event
-from .usage import Usage, says_the_end, usage_of
+from .origin import NOWHERE, Origin
+from .series import FIELDS, Call, Extras, Token, copy_of_token_event, data_of
+from .usage import says_the_end, usage_of
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
@@ -20,107 +17,8 @@ logger = logging.getLogger("llama_index_streaming_ext")
 
 E = TypeVar("E", bound=Event)
 
-# What an AgentStream has.
-FIELDS = frozenset(AgentStream.model_fields)
-
 # Agents that run side by side under one name: that many of their calls are told apart.
 _OPEN_CALLS = 8
-
-
-class Call:
-    """The text of one LLM call, as its chunks brought it.
-
-    Attributes:
-        agent: the name of the agent that made the call.
-        first: the response that the first chunk said (its delta, unless the LLM breaks L3).
-        deltas: the delta of every chunk.
-        last: the response that the newest chunk said; empty once the call is over.
-        tools: the tool calls that the newest chunk said.
-        built: the index of the token that was last read, and the response it got.
-        newest: the newest token, while it may turn out to be the last one of the call.
-        pending_raw: the raw chunk of `newest`, where only the end of the call says it is kept.
-    """
-
-    __slots__ = (
-        "agent",
-        "built",
-        "deltas",
-        "first",
-        "last",
-        "newest",
-        "pending_raw",
-        "tools",
-    )
-
-    def __init__(self, agent: str, response: str) -> None:
-        self.agent = agent
-        self.first = response
-        self.last = ""
-        self.deltas: list[str] = []
-        self.tools: list[ToolSelection] = []
-        self.built = (-1, "")
-        self.newest: Token | None = None
-        self.pending_raw: Any = None
-
-    def goes_on_with(self, delta: str, response: str) -> bool:
-        """Whether a chunk that says `response` is the next one of this call (L3)."""
-        last = self.last
-        return (
-            len(response) == len(last) + len(delta)
-            and response.endswith(delta)
-            and response.startswith(last)
-        )
-
-    def response(self, index: int) -> str:
-        """What the chunk at `index` said as its response."""
-        at, text = self.built
-        if index == at:
-            return text
-        if index == at + 1 and at >= 0:
-            text += self.deltas[index]
-        else:
-            text = self.first + "".join(self.deltas[1 : index + 1])
-        self.built = (index, text)
-        return text
-
-
-class Extras(NamedTuple):
-    """What few chunks carry besides their delta."""
-
-    thinking: str | None
-    tools: list[ToolSelection]
-    raw: Any
-    usage: Usage | None
-    data: dict[str, Any]
-
-
-class Token:
-    """The compact entry of one `AgentStream` in a log.
-
-    Attributes:
-        ts: Unix seconds.
-        call: the LLM call that it is a chunk of.
-        index: its place in that call, from 0.
-        extras: what it carries besides its delta, None where it carries nothing.
-    """
-
-    __slots__ = ("call", "extras", "index", "ts")
-
-    def __init__(self, ts: float, call: Call, index: int, extras: Extras | None) -> None:
-        self.ts = ts
-        self.call = call
-        self.index = index
-        self.extras = extras
-
-    @property
-    def delta(self) -> str:
-        """The text that this chunk added."""
-        return self.call.deltas[self.index]
-
-    def event(self) -> AgentStream:
-        """The event that was written, but for `raw` where it is not kept."""
-        call, extras = self.call, self.extras
-        return _agent_stream(self.delta, call.response(self.index), call.agent, extras)
 
 
 class Compactor:
@@ -135,17 +33,15 @@ class Compactor:
         self._keep_raw = keep_raw
         self._open: dict[str, list[Call]] = {}
 
-    def token(self, event: AgentStream, ts: float) -> Token:
+    def token(self, event: AgentStream, ts: float, origin: Origin = NOWHERE) -> Token:
         """The compact entry of an event."""
         fields = event.__dict__
         delta: str = fields["delta"]
-        call = self._call(fields["current_agent_name"], delta, fields["response"])
+        call = self._call(fields["current_agent_name"], delta, fields["response"], origin)
         call.last = fields["response"]
-        call.deltas.append(delta)
-        index = len(call.deltas) - 1
-        token = Token(ts, call, index, None)
+        token = call.next(ts, delta)
         raw, tools, thinking = fields["raw"], fields["tool_calls"], fields["thinking_delta"]
-        data = _data_of(event)
+        data = data_of(event)
         if raw is not None or tools or thinking is not None or data:
             token.extras = self._extras(call, raw, tools, thinking, data)
         call.newest = token
@@ -161,13 +57,13 @@ class Compactor:
         for agent in list(self._open):
             self.calls_over(agent)
 
-    def _call(self, agent: str, delta: str, response: str) -> Call:
+    def _call(self, agent: str, delta: str, response: str, origin: Origin) -> Call:
         """The open call that a chunk belongs to, else a new one."""
         calls = self._open.setdefault(agent, [])
         for call in reversed(calls):
-            if call.goes_on_with(delta, response):
+            if call.goes_on_with(delta, response) and call.origin == origin:
                 return call
-        call = Call(agent, response)
+        call = Call(agent, response, origin)
         calls.append(call)
         if len(calls) > _OPEN_CALLS:
             _end(calls.pop(0))
@@ -215,7 +111,7 @@ def shallow_copy(event: E) -> E:
     if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
         return event
     if type(event) is AgentStream:
-        return _instance(dict(event.__dict__), dict(_data_of(event)))  # pyright: ignore[reportReturnType] # E is AgentStream
+        return copy_of_token_event(event)  # pyright: ignore[reportReturnType] # E is AgentStream
     try:
         copy = event.model_copy()
     except Exception:
@@ -228,52 +124,9 @@ def shallow_copy(event: E) -> E:
     return copy
 
 
-def _data_of(event: Event) -> dict[str, Any]:
-    """The dynamic attributes of an event. `event.to_dict()` gives the same, ten times slower."""
-    private = event.__pydantic_private__
-    return private["_data"] if private else {}
-
-
 def _end(call: Call) -> None:
     token, raw = call.newest, call.pending_raw
     if token is not None and raw is not None:
-        kept = token.extras or Extras(None, [], None, None, {})
+        kept = token.extras or Extras()
         token.extras = kept._replace(raw=raw)
     call.last, call.newest, call.pending_raw, call.tools = "", None, None, []
-
-
-_set = object.__setattr__
-
-
-def _agent_stream(
-    delta: str, response: str, agent: str, extras: Extras | None = None
-) -> AgentStream:
-    """The event of a token."""
-    if extras is None:
-        tools, raw, thinking, data = [], None, None, {}
-    else:
-        tools, raw, thinking = list(extras.tools), extras.raw, extras.thinking
-        data = dict(extras.data)
-    fields: dict[str, Any] = {
-        "delta": delta,
-        "response": response,
-        "current_agent_name": agent,
-        "tool_calls": tools,
-        "raw": raw,
-        "thinking_delta": thinking,
-    }
-    return _instance(fields, data)
-
-
-def _instance(fields: dict[str, Any], data: dict[str, Any]) -> AgentStream:
-    """An `AgentStream` of values that were validated before, at a fifth of the cost.
-
-    This is what `BaseModel.model_construct` does, without its loop over the fields.
-    `tests/upstream/test_agent_stream_layout.py` tells the day an instance is made otherwise.
-    """
-    event = AgentStream.__new__(AgentStream)
-    _set(event, "__dict__", fields)
-    _set(event, "__pydantic_fields_set__", set(FIELDS))
-    _set(event, "__pydantic_extra__", None)
-    _set(event, "__pydantic_private__", {"_data": data})
-    return event

@@ -12,7 +12,7 @@ from .events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
-from .stream import Ending
+from .record import Ending
 
 
 def ending_said(stop: StopEvent) -> Ending:

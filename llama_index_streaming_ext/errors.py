@@ -9,14 +9,36 @@ StreamingError
 ├── RunCancelled        a run was cancelled without upstream saying so by an error of its own
 ├── UnregisteredEvent   an event class has no kind in the codec (also a TypeError)
 ├── UndecodableRecord   the bytes of a record are not what its kind says (also a ValueError)
+├── IncompleteResponse  an LLM call ended before its answer was whole
+│   ├── LengthLimit     the model was cut off at a limit of tokens
+│   ├── ModelRefused    the model refused to answer
+│   ├── ContentFiltered the provider's filter withheld the answer, or the rest of it
+│   └── StreamTruncated the provider's stream just ended, without saying that it was the end
+├── ProviderFailed      the provider said in its stream that it had failed
+├── ConnectionLost      the connection to the provider broke, or brought what cannot be read
 └── MissingDependency   an optional dependency is not installed (also an ImportError)
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class StreamingError(Exception):
     """Base of all that this package raises on its own account."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies by fields: what an error is made of is not what its constructor takes."""
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(
+    cls: type[StreamingError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> StreamingError:
+    error = cls.__new__(cls)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 class MissingInput(StreamingError, ValueError):
@@ -102,3 +124,87 @@ class MissingDependency(StreamingError, ImportError):
             f"{what} is not installed: pip install 'llama-index-streaming-ext[{extra}]'"
         )
         self.extra = extra
+
+
+class IncompleteResponse(StreamingError):
+    """An LLM call ended before its answer was whole (U24).
+
+    Attributes:
+        finish_reason: why: `length`, `refusal`, `content_filter`, `truncated`.
+        text: what there is of the answer; of a refusal, what the model says.
+        call_id: the id of the call.
+    """
+
+    finish_reason = "incomplete"
+    _what = "The LLM's answer is not whole"
+
+    def __init__(self, text: str = "", call_id: str = "", finish_reason: str | None = None) -> None:
+        so_far = f": {text!r:.500}" if text else ", and there is no text."
+        super().__init__(self._what + so_far)
+        self.text = text
+        self.call_id = call_id
+        if finish_reason is not None:
+            self.finish_reason = finish_reason
+
+
+class LengthLimit(IncompleteResponse):
+    """The model was cut off at a limit of tokens."""
+
+    finish_reason = "length"
+    _what = "The LLM was cut off at its limit of tokens (raise max_tokens, or ask for less)"
+
+
+class ModelRefused(IncompleteResponse):
+    """The model refused to answer."""
+
+    finish_reason = "refusal"
+    _what = "The LLM refused to answer"
+
+
+class ContentFiltered(IncompleteResponse):
+    """The provider's filter withheld the answer, or the rest of it."""
+
+    finish_reason = "content_filter"
+    _what = "The provider's content filter stopped the answer"
+
+
+class StreamTruncated(IncompleteResponse):
+    """The provider's stream just ended, without the finish reason that it always gives."""
+
+    finish_reason = "truncated"
+    _what = "The LLM's stream ended without a finish reason, so the answer is not whole"
+
+
+class ProviderFailed(StreamingError):
+    """The provider said in its stream that it had failed.
+
+    Attributes:
+        code: the provider's code of the error, None where there is none.
+        text: what there is of the answer.
+        call_id: the id of the call.
+    """
+
+    def __init__(
+        self, message: str, code: str | None = None, text: str = "", call_id: str = ""
+    ) -> None:
+        super().__init__(f"The provider failed{f' ({code})' if code else ''}: {message}")
+        self.code = code
+        self.text = text
+        self.call_id = call_id
+
+
+class ConnectionLost(StreamingError):
+    """The connection to the provider broke in the middle of a stream, or brought rubbish (U75).
+
+    The error of the HTTP library is its `__cause__`.
+
+    Attributes:
+        text: what there is of the answer.
+        call_id: the id of the call.
+    """
+
+    def __init__(self, cause: BaseException, text: str = "", call_id: str = "") -> None:
+        said = str(cause) or type(cause).__name__
+        super().__init__(f"The LLM's stream broke off after {len(text)} characters: {said}")
+        self.text = text
+        self.call_id = call_id

@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .compact import Token
-from .events import AgentInput, AgentOutput, AgentStream, Event, ToolCall, ToolCallResult
-from .usage import Usage, usage_of
+from .events import (
+    AgentInput,
+    AgentOutput,
+    AgentStream,
+    Event,
+    LLMCallFinished,
+    LLMCallStarted,
+    ToolCall,
+    ToolCallResult,
+)
+from .origin import NOWHERE, Origin
+from .series import Call, Token
+from .tally import Tally
+from .usage import Usage
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolOutput
@@ -24,11 +35,15 @@ class Outcome:
             loop was closed under the run, so nobody knows).
         result: what `await handler` gives; None unless completed.
         error: what `await handler` raises; None if completed.
-        text: all deltas that were streamed, joined (L7).
-        usage: the tokens that the provider counted so far, None where no chunk said any.
+        text: all deltas that were streamed, joined (L7), but for those that were forwarded from
+            inner runs (`record.origin.run_id` is theirs).
+        usage: the tokens that the provider counted so far, those of forwarded runs included; None
+            where no chunk said any.
         steps: the steps that were active when the run timed out.
         started: Unix seconds.
         ended: Unix seconds.
+        finish_reason: why the last LLM call ended (`stop`, `length`, `refusal`, ...), None where
+            nobody has said it.
     """
 
     status: Status
@@ -39,6 +54,7 @@ class Outcome:
     steps: tuple[str, ...]
     started: float
     ended: float
+    finish_reason: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -69,11 +85,13 @@ class Snapshot:
 
     Attributes:
         seq: the last record that is in it; go on with `stream.read(after=snapshot.seq)`.
-        text: all deltas so far, joined.
-        tool_calls: the tool calls so far, in the order they were made.
+        text: all deltas so far, joined, but for those that were forwarded from inner runs.
+        tool_calls: the tool calls so far, in the order they were made; not those of inner runs.
         current_agent: the agent at work, None before the first one.
-        usage: the tokens that the provider counted so far, None where no chunk said any.
+        usage: the tokens that the provider counted so far, those of forwarded runs included; None
+            where no chunk said any.
         done: whether the run has ended.
+        finish_reason: why the last LLM call ended, None where nobody has said it.
     """
 
     seq: int
@@ -82,6 +100,7 @@ class Snapshot:
     current_agent: str | None
     usage: Usage | None
     done: bool
+    finish_reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,25 +115,23 @@ class Fold:
     _deltas: list[str] = field(default_factory=list[str])
     _tool_calls: dict[str, ToolCallState] = field(default_factory=dict[str, ToolCallState])
     _agent: str | None = None
-    _used: Usage | None = None
-    _using: dict[tuple[str, object], Usage] = field(default_factory=dict[tuple[str, object], Usage])
+    _tally: Tally = field(default_factory=Tally)
+    # Of the runs that were forwarded into this log, by their ids: their tokens are billed too.
+    _forwarded: dict[str, Tally] = field(default_factory=dict[str, Tally])
 
-    def add(self, entry: Token | Event) -> None:
-        """Add the next entry of the log."""
+    def add(self, entry: Token | Event, origin: Origin = NOWHERE) -> None:
+        """Add the next entry of the log.
+
+        Args:
+            entry: the entry.
+            origin: where it comes from. What was forwarded from an inner run counts as usage only.
+        """
         self.seq += 1
-        if isinstance(entry, Token):
-            self._add_token(entry)
-        elif isinstance(entry, AgentStream):
-            self._add_chunk(entry)
-        elif isinstance(entry, ToolCallResult):
-            self._add_call(entry, entry.tool_output)
-        elif isinstance(entry, ToolCall):
-            self._add_call(entry)
-        elif isinstance(entry, AgentInput):
-            self._agent = entry.current_agent_name
-        elif isinstance(entry, AgentOutput):
-            self._agent = entry.current_agent_name
-            self._end_call(entry)
+        if origin.run_id is None:
+            self._show(entry)
+            _count(entry, self._tally)
+        else:
+            _count(entry, self._forwarded.setdefault(origin.run_id, Tally()))
 
     def snapshot(self, *, done: bool) -> Snapshot:
         """What the log says up to here."""
@@ -123,8 +140,9 @@ class Fold:
             self.text(),
             tuple(self._tool_calls.values()),
             self._agent,
-            self.usage(),
+            self._usage(done=done),
             done,
+            self._tally.finish_reason,
         )
 
     def text(self) -> str:
@@ -134,33 +152,33 @@ class Fold:
             self._deltas[:] = ["".join(self._deltas)]
         return self._deltas[0] if self._deltas else ""
 
-    def usage(self) -> Usage | None:
-        """The calls that are over, and those that are going on."""
-        total = self._used
-        for used in self._using.values():
-            total = used if total is None else total + used
+    def _usage(self, *, done: bool) -> Usage | None:
+        total = self._tally.usage(done=done)
+        for tally in self._forwarded.values():
+            used = tally.usage(done=done)
+            if used is not None:
+                total = used if total is None else total + used
         return total
 
-    def _add_token(self, token: Token) -> None:
-        if token.delta:
-            self._deltas.append(token.delta)
-        self._agent = token.call.agent
-        if token.extras is not None and token.extras.usage is not None:
-            self._count(token.call.agent, token.call, token.extras.usage)
+    def _show(self, entry: Token | Event) -> None:
+        """Add what a late reader is shown."""
+        if isinstance(entry, Token):
+            if isinstance(entry.series, Call):
+                self._add_delta(entry.delta, entry.series.agent)
+        elif isinstance(entry, AgentStream):
+            # A chunk that is kept whole: a subclass of AgentStream.
+            self._add_delta(entry.delta, entry.current_agent_name)
+        elif isinstance(entry, ToolCallResult):
+            self._add_call(entry, entry.tool_output)
+        elif isinstance(entry, ToolCall):
+            self._add_call(entry)
+        elif isinstance(entry, AgentInput | AgentOutput):
+            self._agent = entry.current_agent_name
 
-    def _add_chunk(self, event: AgentStream) -> None:
-        """A chunk that is kept whole: a subclass of AgentStream."""
-        if event.delta:
-            self._deltas.append(event.delta)
-        self._agent = event.current_agent_name
-        used = usage_of(event.raw)
-        if used is not None:
-            self._count(self._agent, None, used)
-
-    def _count(self, agent: str, call: object, used: Usage) -> None:
-        # Some providers count up from chunk to chunk, others say input and output in two of them.
-        known = self._using.get((agent, call))
-        self._using[agent, call] = used if known is None else known.grown_to(used)
+    def _add_delta(self, delta: str, agent: str) -> None:
+        if delta:
+            self._deltas.append(delta)
+        self._agent = agent
 
     def _add_call(self, event: ToolCall | ToolCallResult, result: ToolOutput | None = None) -> None:
         kwargs = cast("dict[str, Any]", event.tool_kwargs)  # pyright: ignore[reportUnknownMemberType] # core says dict
@@ -168,13 +186,18 @@ class Fold:
             event.tool_id, event.tool_name, kwargs, result
         )
 
-    def _end_call(self, event: AgentOutput) -> None:
-        said = usage_of(event.raw)
-        going_on = [key for key in self._using if key[0] == event.current_agent_name]
-        # Agents of one name may work side by side: then the usage tells their calls apart.
-        over = next((key for key in going_on if self._using[key] == said), None)
-        if over is None and going_on:
-            over = going_on[0]
-        used = said if over is None else self._using.pop(over)
-        if used is not None:
-            self._used = used if self._used is None else self._used + used
+
+def _count(entry: Token | Event, tally: Tally) -> None:
+    """Add what an entry says of the use of an LLM."""
+    if isinstance(entry, Token):
+        call, extras = entry.series, entry.extras
+        if extras is not None and extras.usage is not None and isinstance(call, Call):
+            tally.counted(call.agent, call, extras.usage)
+    elif isinstance(entry, AgentStream):
+        tally.said(entry)
+    elif isinstance(entry, AgentOutput):
+        tally.answered(entry)
+    elif isinstance(entry, LLMCallStarted):
+        tally.started(entry)
+    elif isinstance(entry, LLMCallFinished):
+        tally.finished(entry)

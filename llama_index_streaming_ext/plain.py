@@ -6,9 +6,12 @@ import weakref
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from .compact import Token, shallow_copy
+from .compact import shallow_copy
+from .cursor import Cursor
 from .events import Event
-from .stream import Cursor, EventStream, Record
+from .record import Record
+from .series import Token
+from .stream import EventStream
 
 
 class PlainReaders:

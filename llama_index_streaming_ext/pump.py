@@ -28,6 +28,7 @@ from .events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
+from .origin import NOWHERE, Origin
 from .stream import EventStream
 
 # How long a StopEvent may wait for the result it announces, seconds. Upstream's own clean-up takes
@@ -56,7 +57,7 @@ class Pump:
         self.stream = stream
         self.direct = direct
         self.held: StopEvent | None = None
-        self.behind: list[Event] = []
+        self.behind: list[tuple[Event, Origin]] = []
         self.stop_came = asyncio.Event()
         self.on_end: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -66,14 +67,21 @@ class Pump:
         self._ctx: Context[Any] | None = None
         # What steps have written, numbered: on its way through the queue, or waiting for that.
         self._number = 0
-        self._under_way: dict[int, tuple[int, Event, Callable[[], None]]] = {}
-        self._waiting: deque[tuple[int, Event]] = deque()
+        self._under_way: dict[int, tuple[int, Event, Callable[[], None], Origin]] = {}
+        self._waiting: deque[tuple[int, Event, Origin]] = deque()
 
     @property
     def last_stop(self) -> StopEvent | None:
         """The last StopEvent that is held back."""
-        kept = [event for event in (self.held, *self.behind) if isinstance(event, StopEvent)]
-        return kept[-1] if kept else None
+        for event, _ in reversed(self.behind):
+            if isinstance(event, StopEvent):
+                return event
+        return self.held
+
+    @property
+    def clear(self) -> bool:
+        """Whether what is written straight is logged at once, and behind nothing."""
+        return not self._under_way and self.held is None
 
     async def run(self, ctx: Context[Any]) -> None:
         """Read upstream's queue into the log, also past a StopEvent that a step wrote (U6)."""
@@ -88,23 +96,24 @@ class Pump:
             # U1: the run is over and its queue is empty.
             return
 
-    def straight(self, event: Event) -> None:
+    def straight(self, event: Event, origin: Origin = NOWHERE) -> None:
         """Log what a step has written, behind all that steps have written before."""
         if self._under_way:
             self._number += 1
-            self._waiting.append((self._number, shallow_copy(event)))
+            self._waiting.append((self._number, shallow_copy(event), origin))
         else:
-            self._log(event)
+            self._log(event, origin)
 
-    def expect(self, event: Event, seen: Callable[[], None]) -> None:
+    def expect(self, event: Event, seen: Callable[[], None], origin: Origin = NOWHERE) -> None:
         """Say that a step's event is on its way through upstream's queue.
 
         Args:
             event: the event, by identity.
             seen: called when it is logged.
+            origin: where it comes from, which upstream's queue does not carry.
         """
         self._number += 1
-        self._under_way[id(event)] = (self._number, event, seen)
+        self._under_way[id(event)] = (self._number, event, seen, origin)
 
     def settle(self, is_the_end: Callable[[StopEvent], bool]) -> StopEvent | None:
         """Nothing more will come: log what is held back, but for the event that is the end."""
@@ -120,14 +129,14 @@ class Pump:
         """Log an event, or hold it while it may be the last one."""
         expected = self._under_way.pop(id(event), None)
         if expected is not None:
-            number, _, seen = expected
+            number, _, seen, origin = expected
             self._log_waiting(before=number)
-            self._log(event)
+            self._log(event, origin)
             seen()
             if not self._under_way:
                 self._log_waiting()
         elif self.held is not None:
-            self.behind.append(event)
+            self.behind.append((event, NOWHERE))
         elif isinstance(event, StopEvent) and self._may_be_the_end(event):
             self.held = event
             self.stop_came.set()
@@ -139,16 +148,17 @@ class Pump:
                 self._step_ended = False
             self.stream.append(event)
 
-    def _log(self, event: Event) -> None:
+    def _log(self, event: Event, origin: Origin) -> None:
         """Log what a step has written, behind what is held back."""
         if self.held is not None:
-            self.behind.append(event)
+            self.behind.append((event, origin))
         else:
-            self.stream.append(event)
+            self.stream.append(event, origin)
 
     def _log_waiting(self, before: float = math.inf) -> None:
         while self._waiting and self._waiting[0][0] < before:
-            self._log(self._waiting.popleft()[1])
+            _, event, origin = self._waiting.popleft()
+            self._log(event, origin)
 
     def _may_be_the_end(self, event: StopEvent) -> bool:
         """Whether upstream may have written a StopEvent, not a step (U6).
@@ -190,8 +200,10 @@ class Pump:
             self._holding.cancel()
         if held is not None:
             self.stream.append(held)
-        for event in behind:
-            if hold:
+        for event, origin in behind:
+            if not hold:
+                self.stream.append(event, origin)
+            elif origin is NOWHERE:
                 self._take(event)
             else:
-                self.stream.append(event)
+                self._log(event, origin)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import itertools
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
@@ -23,6 +24,7 @@ from workflows.errors import (
 )
 from workflows.handler import WorkflowHandler
 
+from .attempts import Attempts
 from .ending import ending_said, said_both_ways, terminal_event
 from .errors import RunCancelled, RunLost
 from .events import (
@@ -34,7 +36,9 @@ from .events import (
 )
 from .plain import PlainReaders
 from .pump import HOLD, Pump
-from .stream import Ending, EventStream
+from .record import Ending
+from .site import Site, at
+from .stream import EventStream
 from .writer import writing_straight
 
 logger = logging.getLogger("llama_index_streaming_ext")
@@ -90,6 +94,8 @@ class Run:
         guarded: as given.
         pump: the way of the events into the log.
         plain: the readers that `stream_events()` gives.
+        llm_calls: the numbers of the LLM calls that its steps make.
+        attempts: how often its steps were begun with the same input.
     """
 
     def __init__(
@@ -109,6 +115,8 @@ class Run:
         self.pump = Pump(self.stream, direct=direct)
         self.pump.on_end = self._finish
         self.plain = PlainReaders(self.stream)
+        self.llm_calls = itertools.count(1)
+        self.attempts = Attempts()
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
         self._parent: weakref.ref[Run] | None = None
@@ -181,11 +189,13 @@ class Run:
         finally:
             self._steps.discard(task)
 
-    def writing(self) -> AbstractContextManager[None]:
-        """The tokens that the current step writes go straight into the log."""
-        if not self.pump.direct:
-            return nullcontext()
-        return writing_straight(Context.get_step_context(), self.pump, self.loop)
+    @contextmanager
+    def writing(self) -> Generator[None, None, None]:
+        """What the current step writes goes into the log, and so do the LLM calls that it makes."""
+        ctx = Context.get_step_context()
+        writing = writing_straight(ctx, self.pump, self.loop) if self.pump.direct else nullcontext()
+        with writing, at(Site(self.upstream.run_id, ctx.write_event_to_stream, self.llm_calls)):
+            yield
 
     # The pump
 

@@ -8,14 +8,18 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from .compact import Compactor, Token, is_whole, shallow_copy
-from .events import AgentInput, AgentOutput, AgentStream, Event, InternalDispatchEvent
+from .compact import Compactor, is_whole, shallow_copy
+from .cursor import Cursor, RecordCursor
+from .events import AgentInput, AgentOutput, AgentStream, Event
 from .log import MemoryLog
 from .log.memory import Waiter, resolve
-from .outcome import Fold, Outcome, Snapshot, Status
+from .origin import NOWHERE, Origin
+from .outcome import Fold, Outcome, Snapshot
+from .record import Ending, Record
+from .series import Extras, Series, Token
 
 T = TypeVar("T")
 
@@ -23,34 +27,6 @@ T = TypeVar("T")
 _BATCH = 64
 # How often a reader on another thread's loop looks whether the writer's loop still lives, seconds.
 _LOST_CHECK = 0.25
-
-
-class Record(NamedTuple):
-    """An event in a log.
-
-    Records are shared by all readers: take a copy of the event before you change it.
-
-    Attributes:
-        seq: 1, 2, 3, ... without gaps.
-        ts: when it was written, Unix seconds; never goes back.
-        event: the event.
-        terminal: True for the last record of a run, and only for that.
-    """
-
-    seq: int
-    ts: float
-    event: Event
-    terminal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended, as its writer says it."""
-
-    status: Status
-    result: Any = None
-    error: BaseException | None = None
-    steps: tuple[str, ...] = ()
 
 
 class EventStream:
@@ -82,11 +58,13 @@ class EventStream:
         """Whether anybody has asked how the run ended."""
         self._log: MemoryLog[Record | Token] = MemoryLog()
         self._last_ts = self.started
+        self.keep_raw = keep_raw
         self._compactor = Compactor(keep_raw=keep_raw)
         self._ending: Ending | None = None
         self._fold = Fold()
         self._fold_lock = threading.Lock()
-        self._readers = 0
+        self._cursors: set[Cursor[Any]] = set()
+        self._writer_waits: Waiter | None = None
         self.built: dict[int, Record] = {}
         """The newest tokens' records, while somebody reads them."""
         self._writer_loop: asyncio.AbstractEventLoop | None = None
@@ -94,10 +72,14 @@ class EventStream:
 
     # Writing
 
-    def append(self, event: Event) -> int:
+    def append(self, event: Event, origin: Origin = NOWHERE) -> int:
         """Write an event.
 
         A shallow copy is kept: setting its fields afterwards changes nothing for readers (U3).
+
+        Args:
+            event: the event.
+            origin: where it comes from.
 
         Returns:
             Its `seq`, or 0 when the run has ended and the event was refused.
@@ -106,10 +88,35 @@ class EventStream:
             return 0
         ts = self._now()
         if type(event) is AgentStream and is_whole(event):
-            return self._log.append(self._compactor.token(event, ts))
+            return self._log.append(self._compactor.token(event, ts, origin))
         if isinstance(event, AgentInput | AgentOutput):
             self._compactor.calls_over(event.current_agent_name)
-        return self._log.append(Record(len(self._log.entries) + 1, ts, shallow_copy(event)))
+        seq = len(self._log.entries) + 1
+        return self._log.append(Record(seq, ts, shallow_copy(event), False, origin))
+
+    def append_delta(self, series: Series, delta: str, extras: Extras | None = None) -> int:
+        """Write the next delta of a series, at a fraction of what its event would cost.
+
+        Returns:
+            Its `seq`, or 0 when the run has ended and the delta was refused.
+        """
+        if self._log.closed:
+            return 0
+        return self._log.append(series.next(self._now(), delta, extras))
+
+    def append_shared(self, series: Series, token: Token) -> int:
+        """Write a delta that another log has: a token of a series that shares its deltas.
+
+        Args:
+            series: the series, whose deltas are those of the token's own.
+            token: the token of the other log.
+
+        Returns:
+            Its `seq`, or 0 when the run has ended and the delta was refused.
+        """
+        if self._log.closed:
+            return 0
+        return self._log.append(Token(self._now(), series, token.index, token.extras))
 
     def close(self, event: Event, ending: Ending) -> int:
         """Write the terminal record. All that is appended later is refused.
@@ -209,6 +216,7 @@ class EventStream:
             text=fold.text,
             usage=fold.usage,
             steps=ending.steps,
+            finish_reason=fold.finish_reason,
             started=self.started,
             ended=last.ts,
         )
@@ -228,8 +236,8 @@ class EventStream:
 
     async def follow(self, cursor: Cursor[T], follow: bool = True) -> AsyncGenerator[T, None]:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
-        self._readers += 1
         cursor.opened()
+        self._cursors.add(cursor)
         # This loop is what a delivery costs: at a hundred readers nothing else matters.
         log, entries = self._log, self._log.entries
         loop = asyncio.get_running_loop()
@@ -258,13 +266,39 @@ class EventStream:
             if waiter is not None:
                 log.forget(waiter)
             cursor.closed()
-            self._readers -= 1
-            if not self._readers:
+            self._cursors.discard(cursor)
+            if not self._cursors:
                 self.built.clear()
+            self._let_writer_go_on()
+
+    async def room(self, lead: int) -> None:
+        """Wait, as the writer, until no attached reader is `lead` records behind, or more.
+
+        Where nobody is attached there is room: what nobody reads holds nobody up.
+        """
+        while not self._log.closed and self._lag() >= lead:
+            waiter = self._writer_waits = asyncio.get_running_loop().create_future()
+            try:
+                await waiter
+            finally:
+                self._writer_waits = None
+
+    def _lag(self) -> int:
+        """How many records the slowest attached reader is behind."""
+        newest = len(self._log.entries)
+        return max((newest - cursor.seq for cursor in list(self._cursors)), default=0)
+
+    def _let_writer_go_on(self) -> None:
+        """A reader has come on, or has gone."""
+        waiter = self._writer_waits
+        if waiter is None or waiter.done():
+            return
+        with suppress(RuntimeError):  # a loop that is closed waits for nobody
+            waiter.get_loop().call_soon_threadsafe(resolve, [waiter])
 
     def record_of(self, seq: int, token: Token) -> Record:
         """A token's record, built for the readers that are level with each other."""
-        record = Record(seq, token.ts, token.event())
+        record = Record(seq, token.ts, token.event(), False, token.series.origin)
         newest = len(self._log.entries)
         if seq > newest - _BATCH:
             built = self.built
@@ -276,6 +310,8 @@ class EventStream:
 
     def _nothing_comes(self, seq: int, follow: bool, elsewhere: bool) -> bool:
         """Whether a reader that has passed all records is at the end."""
+        if self._writer_waits is not None:
+            self._let_writer_go_on()
         log = self._log
         if log.closed or (elsewhere and self._is_lost()):
             # The last record may just have been written.
@@ -296,7 +332,10 @@ class EventStream:
             fold = self._fold
             closed = self._log.closed
             for entry in self._log.entries[fold.seq :]:
-                fold.add(entry.event if isinstance(entry, Record) else entry)
+                if isinstance(entry, Record):
+                    fold.add(entry.event, entry.origin)
+                else:
+                    fold.add(entry, entry.series.origin)
             return fold.snapshot(done=closed)
 
     def _is_lost(self) -> bool:
@@ -315,60 +354,3 @@ class EventStream:
         """The time, never before that of the record before (L1)."""
         self._last_ts = max(self._clock(), self._last_ts)
         return self._last_ts
-
-
-class Cursor(Generic[T]):
-    """Where a reader stands, and what it makes of the records that it wants.
-
-    Args:
-        after: the last record that is not wanted.
-        types: only events of these classes; empty for all.
-        internal: also upstream's internal events.
-
-    Attributes:
-        seq: the last record that the reader has passed.
-    """
-
-    __slots__ = ("_internal", "_tokens", "_types", "seq")
-
-    def __init__(self, after: int, types: tuple[type[Event], ...], internal: bool) -> None:
-        self.seq = after
-        self._types = types
-        self._internal = internal
-        self._tokens = not types or issubclass(AgentStream, types)
-
-    def take(self, seq: int, entry: Token | Record) -> T | None:
-        """What the reader yields for an entry, None if it does not want it."""
-        raise NotImplementedError
-
-    def _wants(self, event: Event) -> bool:
-        if self._types and not isinstance(event, self._types):
-            return False
-        return self._internal or not isinstance(event, InternalDispatchEvent)
-
-    def opened(self) -> None:
-        """The reader asks for its first record."""
-
-    def closed(self) -> None:
-        """The reader is exhausted, closed or cancelled."""
-
-
-class RecordCursor(Cursor[Record]):
-    """The cursor of a reader of records."""
-
-    __slots__ = ("_built", "_stream")
-
-    def __init__(
-        self, stream: EventStream, after: int, types: tuple[type[Event], ...], internal: bool
-    ) -> None:
-        super().__init__(after, types, internal)
-        self._stream = stream
-        self._built = stream.built
-
-    def take(self, seq: int, entry: Token | Record) -> Record | None:
-        """The record, which readers share."""
-        if isinstance(entry, Token):
-            if not self._tokens:
-                return None
-            return self._built.get(seq) or self._stream.record_of(seq, entry)
-        return entry if self._wants(entry.event) else None

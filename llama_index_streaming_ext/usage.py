@@ -19,11 +19,13 @@ class Usage:
         input_tokens: tokens of the prompts.
         output_tokens: tokens of the answers, reasoning included.
         calls: LLM calls that said how much they used.
+        partial: whether an LLM call was broken off, so that more was used than is counted.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     calls: int = 0
+    partial: bool = False
 
     @property
     def total_tokens(self) -> int:
@@ -36,6 +38,7 @@ class Usage:
             max(self.input_tokens, later.input_tokens),
             max(self.output_tokens, later.output_tokens),
             self.calls,
+            self.partial or later.partial,
         )
 
     def __add__(self, other: Usage) -> Usage:
@@ -43,6 +46,7 @@ class Usage:
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.calls + other.calls,
+            self.partial or other.partial,
         )
 
 

@@ -89,8 +89,8 @@ def test_calls_of_one_name_at_once() -> None:
 def test_one_call_is_kept_once() -> None:
     """All chunks of a call share it, so that memory grows with the deltas alone."""
     made = tokens(call(*["abcd"] * 100))
-    assert {id(token.call) for token in made} == {id(made[0].call)}
-    assert made[0].call.deltas == ["abcd"] * 100
+    assert {id(token.series) for token in made} == {id(made[0].series)}
+    assert made[0].series.deltas == ["abcd"] * 100
 
 
 def test_a_call_that_is_over_keeps_no_response() -> None:

@@ -20,7 +20,7 @@ from llama_index_streaming_ext import (
     ToolCallResult,
 )
 from llama_index_streaming_ext.outcome import Status
-from llama_index_streaming_ext.stream import Ending
+from llama_index_streaming_ext.record import Ending
 from llama_index_streaming_ext.usage import Usage
 
 

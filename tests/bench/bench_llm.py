@@ -28,6 +28,10 @@ class ScriptedLLM(FunctionCallingLLM):
         """The stream that `FunctionAgent` reads."""
         return self._stream()
 
+    async def astream_chat(self, *args: Any, **kwargs: Any) -> Any:
+        """The same stream, without tools."""
+        return self._stream()
+
     async def _stream(self) -> Any:
         text = ""
         message = ChatMessage(role="assistant")
@@ -53,6 +57,6 @@ class ScriptedLLM(FunctionCallingLLM):
         """Not used."""
         raise NotImplementedError
 
-    achat = astream_chat = stream_chat = chat  # pyright: ignore[reportAssignmentType]
+    achat = stream_chat = chat  # pyright: ignore[reportAssignmentType]
     complete = acomplete = stream_complete = chat  # pyright: ignore[reportAssignmentType]
     astream_complete = chat  # pyright: ignore[reportAssignmentType]

@@ -22,6 +22,7 @@ from llama_index_streaming_ext.events import (
     Event,
     ToolCall,
     ToolCallResult,
+    ToolOutputDelta,
 )
 from llama_index_streaming_ext.testing.recording import Recording
 from llama_index_streaming_ext.testing.recording.timeline import delta_of, kind_of, table
@@ -238,13 +239,15 @@ def _has_completed(rec: Recording) -> bool:
 def check_l5(rec: Recording) -> str | None:
     """The joined deltas of a tool call's arguments parse to its `tool_kwargs`.
 
-    It looks at every event that has a `tool_id` and a `delta`.
+    It looks at every event that has a `tool_id` and a `delta`, but for what tools give.
     """
     said: dict[str, list[str]] = {}
     seen = False
     for at, record in enumerate(rec.records):
         event = record.event
         tool_id, delta = getattr(event, "tool_id", None), getattr(event, "delta", None)
+        if isinstance(event, ToolOutputDelta):
+            continue
         if isinstance(tool_id, str) and isinstance(delta, str):
             said.setdefault(tool_id, []).append(delta)
             seen = True

@@ -10,7 +10,8 @@ from pydantic_core import from_json
 
 from llama_index_streaming_ext.events import Event, InternalDispatchEvent
 from llama_index_streaming_ext.outcome import Fold, Outcome, Status, ToolCallState
-from llama_index_streaming_ext.stream import EventStream, Record
+from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.stream import EventStream
 from llama_index_streaming_ext.testing.recording.timeline import delta_of, kind_of, table
 from llama_index_streaming_ext.usage import Usage, usage_of
 
@@ -103,9 +104,10 @@ class Recording:
         """The tool calls, in the order they were made, each with its result once there is one."""
         fold = Fold()
         of_chunks: dict[str, ToolCallState] = {}
-        for item in self._items():
+        for record in self.records:
+            item: Any = record.event
             if isinstance(item, Event):
-                fold.add(item)
+                fold.add(item, record.origin)
             else:
                 of_chunks |= _calls_of(item)
         return (*fold.snapshot(done=True).tool_calls, *of_chunks.values())
@@ -230,12 +232,13 @@ def outcome_of(
 def _usage_of(records: Sequence[Record]) -> Usage | None:
     fold = Fold()
     of_chunks: Usage | None = None
-    for item in (cast("Any", record.event) for record in records):
+    for record in records:
+        item: Any = record.event
         if isinstance(item, Event):
-            fold.add(item)
+            fold.add(item, record.origin)
         elif (said := usage_of(getattr(item, "raw", None))) is not None:
             of_chunks = said if of_chunks is None else of_chunks.grown_to(said)
-    return fold.usage() or of_chunks
+    return fold.snapshot(done=True).usage or of_chunks
 
 
 def _calls_of(chunk: Any) -> dict[str, ToolCallState]:

@@ -28,7 +28,8 @@ from llama_index_streaming_ext.events import (
     WorkflowTimedOutEvent,
 )
 from llama_index_streaming_ext.outcome import Outcome, Status
-from llama_index_streaming_ext.stream import EventStream, Record
+from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.stream import EventStream
 from llama_index_streaming_ext.testing.recording import Origin, Recording, outcome_of
 from llama_index_streaming_ext.testing.recording.timeline import kind_of
 

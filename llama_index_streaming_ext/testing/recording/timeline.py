@@ -17,7 +17,7 @@ from llama_index_streaming_ext.events import (
     ToolCallResult,
     WorkflowFailedEvent,
 )
-from llama_index_streaming_ext.stream import Record
+from llama_index_streaming_ext.record import Record
 
 _WIDTH = 60
 _KIND_WIDTH = 22
@@ -37,6 +37,9 @@ def kind_of(item: object) -> str:
 def delta_of(item: object) -> str:
     """The text that an item of a stream adds; empty where it adds none."""
     if isinstance(item, Record):
+        if item.origin.run_id is not None:
+            # It was forwarded from an inner run, whose answer is another one.
+            return ""
         item = item.event
     if isinstance(item, str):
         return item

@@ -1,0 +1,151 @@
+"""What happens in an LLM call: its start and end, the arguments as they are written, what is amiss.
+
+The text of an agent's call is core's `AgentStream`; these stand beside it. All of one call carry
+its `call_id`, which is unique in the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, cast
+
+from pydantic import PrivateAttr
+from pydantic_core import from_json
+
+from ..usage import Usage
+from .upstream import Event
+
+
+class LLMCallStarted(Event):
+    """An LLM is asked."""
+
+    call_id: str
+    """The id of the call."""
+    agent: str | None = None
+    """The agent that asks, None where it is no agent."""
+    iteration: int | None = None
+    """How many times the agent has asked in this run, from 1; None where it is no agent."""
+    model: str = ""
+    """The name of the model."""
+
+
+class LLMCallFinished(Event):
+    """An LLM call has ended, in whatever way."""
+
+    call_id: str
+    """The id of the call."""
+    finish_reason: str | None = None
+    """`stop`, `tool_calls`, `length`, `refusal`, `content_filter`, `truncated` (it just ended),
+    `failed`, `cancelled`; None where the provider says nothing."""
+    usage: Usage | None = None
+    """The tokens that the provider counted, None where it said nothing."""
+    ttft: float | None = None
+    """Seconds from the request to the first text, thought or argument; None if there was none."""
+    seconds: float = 0.0
+    """How long the call took."""
+    partial: bool = False
+    """Whether the call was broken off, so that `usage` is not all that was used."""
+
+
+class ToolCallDelta(Event):
+    """A piece of a tool call's arguments, as the model writes them.
+
+    Joined, the deltas of one `tool_id` are the JSON text that the tool is called with (L5).
+    Arguments that a provider gives only as a dict are one delta, when they are complete.
+    """
+
+    tool_id: str
+    """The id that the provider gave to the tool call."""
+    tool_name: str
+    """The tool that is going to be called."""
+    index: int
+    """The place of the call among those that the model makes at once, from 0."""
+    delta: str
+    """What this piece adds to the JSON text; the first one may be empty."""
+
+    _so_far: Callable[[], str] | None = PrivateAttr(default=None)
+
+    @property
+    def text(self) -> str:
+        """The JSON text up to and with this delta, as far as its log knows it."""
+        return self._so_far() if self._so_far is not None else self.delta
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments that there are so far; parsed when asked for. Strings may be partial.
+
+        Raises:
+            ValueError: the model writes no JSON.
+        """
+        text = self.text.strip()
+        return from_json(text, allow_partial="trailing-strings") if text else {}
+
+    def joined(self, so_far: Callable[[], str]) -> Self:
+        """Tell where the text up to this delta is found."""
+        self._so_far = so_far
+        return self
+
+
+class TruncatedToolCall(Event):
+    """The model was cut off in the middle of a tool call's arguments: the tool is not run (U23)."""
+
+    tool_id: str
+    """The id of the call that is not run."""
+    tool_name: str
+    """Its tool."""
+    arguments: str
+    """The JSON text as far as it was written."""
+    retrying: bool
+    """Whether the model is told and asked again."""
+
+
+class Incomplete(Event):
+    """An LLM call ended before its answer was whole, or with none (U24)."""
+
+    call_id: str
+    """The id of the call."""
+    reason: str
+    """`length`, `refusal`, `content_filter`, `truncated` (the stream just ended), `failed`."""
+    text: str = ""
+    """What there is of the answer; of a refusal, what the model says."""
+
+
+class NotStreamed(Event):
+    """An LLM cannot stream, so that its answer comes in one piece (U33)."""
+
+    call_id: str
+    """The id of the call."""
+    model: str = ""
+    """The name of the model."""
+
+
+class Retrying(Event):
+    """What an agent has streamed in this call does not count: the model is asked again.
+
+    A user interface takes back what it has shown of the call.
+    """
+
+    call_id: str | None = None
+    """The id of the call whose text does not count, None where it is not known."""
+    agent: str = ""
+    """The agent."""
+    reason: str = ""
+    """What is wrong, in the words that the model is told."""
+
+
+class CodeDelta(Event):
+    """A piece of the code that a CodeActAgent writes."""
+
+    delta: str
+    """What this piece adds to the code."""
+    agent: str = ""
+    """The agent that writes it."""
+
+
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """Parse the JSON text of whole arguments; None where it is not (yet) a whole object."""
+    try:
+        parsed = from_json(text) if text.strip() else {}
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else None

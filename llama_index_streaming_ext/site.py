@@ -1,0 +1,139 @@
+"""Where LLM calls are made: what `StreamingLLM` writes of them, and into what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+
+from .events import Event, LLMCallStarted
+from .origin import NOWHERE, Origin
+from .series import Arguments
+
+OnIncomplete = Literal["event", "raise"]
+
+_current: ContextVar[Site | None] = ContextVar("llama_index_streaming_ext.site", default=None)
+_origin: ContextVar[Origin] = ContextVar("llama_index_streaming_ext.origin", default=NOWHERE)
+# Calls that belong to no run are told apart all the same.
+_alone = itertools.count(1)
+
+
+class Site:
+    """A place where LLM calls are made, such as a step of a run.
+
+    Args:
+        run_id: the run that the calls belong to.
+        write: writes an event into its stream, from any thread.
+        numbers: gives the numbers of the run's calls, from 1.
+
+    Attributes:
+        run_id: as given.
+        agent: the agent that asks, None where it is no agent.
+        iteration: how many times the agent has asked in this run, from 1.
+        on_incomplete: what to do about an answer that is not whole; None for what the LLM is
+            set to.
+        takes_text: whether it writes the text itself, so that the caller needs the last chunk only.
+        max_lead: how many chunks the LLM may be ahead of the readers; None for any number.
+    """
+
+    agent: str | None = None
+    iteration: int | None = None
+    on_incomplete: OnIncomplete | None = None
+    takes_text = False
+    max_lead: int | None = None
+
+    def __init__(
+        self,
+        run_id: str,
+        write: Callable[[Event], None],
+        numbers: itertools.count[int] | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.write = write
+        self._numbers = numbers or itertools.count(1)
+
+    def call_id(self) -> str:
+        """The id of the next call."""
+        return f"{self.run_id}-{next(self._numbers)}"
+
+    async def begin(self, started: LLMCallStarted) -> None:
+        """A call is going to be made; what comes after this in the log is written after it."""
+        self.write(started)
+
+    def text(self, delta: str, thinking: str | None, raw: Any) -> None:
+        """The call goes on, where the site takes the text.
+
+        Args:
+            delta: the text that is added.
+            thinking: the thought that is added.
+            raw: the provider's chunk.
+        """
+        raise NotImplementedError
+
+    def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
+        """The model begins to write the arguments of a tool call."""
+        origin = current_origin()._replace(call_id=call_id, tool_id=tool_id)
+        return Arguments(tool_id, tool_name, index, origin)
+
+    def argument(self, series: Arguments, delta: str) -> None:
+        """A tool call's arguments go on."""
+        token = series.next(0.0, delta)
+        self.write(token.event())
+
+    async def room(self, lead: int) -> None:
+        """Wait until the readers are less than `lead` chunks behind."""
+
+
+def current_site() -> Site | None:
+    """The site of the LLM call that is being made here, None outside of one.
+
+    A site belongs to its run: a run that is started inside another one's step inherits the
+    context of that step, but not its site.
+    """
+    site = _current.get()
+    return site if site is not None and running_id() == site.run_id else None
+
+
+def running_id() -> str:
+    """The id of the run whose step is being executed, empty outside of one (U19)."""
+    run_id = active_instrument_tags.get().get("llamaindex.run_id")
+    return run_id if isinstance(run_id, str) else ""
+
+
+def lone_call_id() -> str:
+    """The id of a call that belongs to no run."""
+    return f"call-{next(_alone)}"
+
+
+@contextmanager
+def at(site: Site | None) -> Generator[None, None, None]:
+    """LLM calls in this context are made at a site."""
+    token = _current.set(site)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_origin() -> Origin:
+    """Where what is written here comes from."""
+    return _origin.get()
+
+
+def come_from(origin: Origin) -> None:
+    """What is written from here on comes from `origin`: the rest of a step, which ends with it."""
+    _origin.set(origin)
+
+
+@contextmanager
+def coming_from(origin: Origin) -> Generator[None, None, None]:
+    """What is written in this context comes from `origin`."""
+    token = _origin.set(origin)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
