@@ -1,0 +1,237 @@
+"""Runs core's own agent tests with core's agents, then with ours, and compares.
+
+    python -m tests.upstream.core_tests.run [folder] [--record]
+
+It prints a table, and exits with 1 when something that passes with core's agents does not pass
+with ours. `baseline.json` is the record of the tests with core's agents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypedDict, cast
+from xml.etree import ElementTree
+
+from .fetch import AGENTS, COMMAND, CORE, RELEASE, REVISION, folder_of_tests, is_fetched
+
+PLUGINS = Path(__file__).parent
+"""Where the plugin `swap` is."""
+
+BASELINE = PLUGINS / "baseline.json"
+
+TIMEOUT = 300.0
+"""Seconds for one run of all tests; a run takes a few."""
+
+PACKAGES = ("llama-index-core", "llama-index-workflows", "pytest", "pytest-asyncio")
+
+FROM_OUTSIDE = ("OPENAI_API_KEY", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+"""What the tests must not get from the environment: some call OpenAI where there is a key."""
+
+Outcomes = Mapping[str, str]
+"""`passed`, `failed` or `skipped`, by the id of the test (`tests/agent/test_x.py::test_y`)."""
+
+
+class Baseline(TypedDict):
+    """What `baseline.json` holds."""
+
+    release: str
+    revision: str
+    versions: dict[str, str]
+    outcomes: dict[str, str]
+
+
+class NotRun(Exception):
+    """The tests could not be run to their end; what pytest said is in the message."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcomes of the same tests, with core's agents and with ours."""
+
+    core: Outcomes
+    ours: Outcomes
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Test id, outcome with core's, outcome with ours; `-` where it was not there."""
+        tests = sorted({*self.core, *self.ours})
+        return [(test, self.core.get(test, "-"), self.ours.get(test, "-")) for test in tests]
+
+    @property
+    def worse(self) -> list[str]:
+        """The tests that pass with core's agents and do not with ours."""
+        return [test for test, core, ours in self.rows if core == "passed" and ours != "passed"]
+
+
+def compare(folder: Path, tests: str = AGENTS, timeout: float = TIMEOUT) -> Comparison:
+    """Run the tests of a folder with core's agents, then with ours.
+
+    Args:
+        folder: what `fetch` made.
+        tests: which tests, relative to core's folder.
+        timeout: seconds for each of the two runs.
+
+    Raises:
+        NotRun: pytest did not come to its end.
+    """
+    return Comparison(
+        core=run_tests(folder, tests, timeout=timeout),
+        ours=run_tests(folder, tests, swapped=True, timeout=timeout),
+    )
+
+
+def run_tests(
+    folder: Path, tests: str = AGENTS, *, swapped: bool = False, timeout: float = TIMEOUT
+) -> Outcomes:
+    """Run the tests in a pytest of their own.
+
+    Args:
+        folder: what `fetch` made.
+        tests: which tests, relative to core's folder.
+        swapped: with our agents in the place of core's.
+        timeout: seconds after which the run is given up.
+
+    Raises:
+        NotRun: pytest did not come to its end in time, or found no test.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.xml"
+        command = [*_pytest(report), *(["-p", "swap"] if swapped else []), tests]
+        said = _said(command, folder / CORE, timeout)
+        outcomes = read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
+    if not outcomes:
+        raise NotRun(said)
+    return outcomes
+
+
+def read_report(xml: str) -> dict[str, str]:
+    """The outcomes in a JUnit report of pytest's, of the family `xunit1`."""
+    outcomes: dict[str, str] = {}
+    for case in ElementTree.fromstring(xml).iter("testcase"):
+        test, outcome = _test_id(case), _outcome(case)
+        # An error of the teardown is a second case of the same test.
+        outcomes[test] = "failed" if outcomes.get(test) == "failed" else outcome
+    return outcomes
+
+
+def record(core: Outcomes) -> Baseline:
+    """What to write to `baseline.json`."""
+    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    outcomes = dict(sorted(core.items()))
+    return Baseline(release=RELEASE, revision=REVISION, versions=versions, outcomes=outcomes)
+
+
+def read_baseline() -> Baseline:
+    """The record that is there."""
+    return cast("Baseline", json.loads(BASELINE.read_text(encoding="utf-8")))
+
+
+def table(comparison: Comparison, recorded: Outcomes) -> Iterator[str]:
+    """The lines of the table, and what there is to say below it."""
+    rows = [("test", "core", "ours"), *comparison.rows]
+    width = max(len(test) for test, _, _ in rows)
+    for test, core, ours in rows:
+        yield f"{test:{width}}  {core:7}  {ours:7}".rstrip()
+    yield ""
+    yield f"core: {_counts(comparison.core)}"
+    yield f"ours: {_counts(comparison.ours)}"
+    for test, core, _ in comparison.rows:
+        if core != recorded.get(test, "-"):
+            yield f"core's differs from the record ({recorded.get(test, '-')}): {test}"
+    for test in comparison.worse:
+        yield f"worse with ours: {test}"
+
+
+def _pytest(report: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", "-v", "--color=no", "--rootdir=.", "-c", os.devnull),
+        *("-p", "no:cacheprovider", "-p", "no:llama_index_streaming_ext"),
+        *("-o", "junit_family=xunit1", f"--junitxml={report}"),
+        "--continue-on-collection-errors",
+    ]
+
+
+def _said(command: Sequence[str], folder: Path, timeout: float) -> str:
+    """Run a command, and return the end of what it says."""
+    try:
+        run = subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise NotRun(f"Not done after {timeout} s: {_end(late.stdout)}") from late
+    return _end(run.stdout)
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: value for name, value in os.environ.items() if name not in FROM_OUTSIDE}
+    paths = [str(PLUGINS), *filter(None, [passed_on.get("PYTHONPATH")])]
+    return passed_on | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _end(output: bytes | None) -> str:
+    return (output or b"").decode(errors="replace")[-4000:]
+
+
+def _test_id(case: ElementTree.Element) -> str:
+    file, name = case.get("file", ""), case.get("name", "")
+    module = Path(file).with_suffix("").as_posix().replace("/", ".")
+    if name == module:
+        # It could not be imported, so there are no tests to name.
+        return file
+    classes = case.get("classname", "").removeprefix(module).split(".")
+    return "::".join([file, *filter(None, classes), name])
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    ends = {child.tag for child in case}
+    if ends & {"failure", "error"}:
+        return "failed"
+    return "skipped" if "skipped" in ends else "passed"
+
+
+def _counts(outcomes: Outcomes) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes.values()).items())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run them from the command line.
+
+    Returns:
+        The exit code: 1 when something passes with core's agents and not with ours.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", nargs="?", type=Path, default=folder_of_tests())
+    parser.add_argument("--record", action="store_true", help="write baseline.json anew")
+    options = parser.parse_args(argv)
+    folder: Path = options.folder
+    if not is_fetched(folder):
+        parser.error(f"Core's tests are not in {folder}. Fetch them: {COMMAND} {folder}")
+    comparison = compare(folder)
+    if options.record:
+        text = json.dumps(record(comparison.core), indent=2)
+        BASELINE.write_text(f"{text}\n", encoding="utf-8")
+    for line in table(comparison, read_baseline()["outcomes"]):
+        sys.stdout.write(f"{line}\n")
+    return 1 if comparison.worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
