@@ -1,0 +1,1 @@
+"""Any LLM, made well-behaved."""
