@@ -14,6 +14,7 @@ StreamingError
 │   ├── ModelRefused    the model refused to answer
 │   ├── ContentFiltered the provider's filter withheld the answer, or the rest of it
 │   └── StreamTruncated the provider's stream just ended, without saying that it was the end
+├── StreamStopped       a response that is read was stopped before its end
 ├── ProviderFailed      the provider said in its stream that it had failed
 ├── ConnectionLost      the connection to the provider broke, or brought what cannot be read
 └── MissingDependency   an optional dependency is not installed (also an ImportError)
@@ -173,6 +174,18 @@ class StreamTruncated(IncompleteResponse):
 
     finish_reason = "truncated"
     _what = "The LLM's stream ended without a finish reason, so the answer is not whole"
+
+
+class StreamStopped(StreamingError):
+    """The response was stopped before its end, so what was read of it is not all.
+
+    Attributes:
+        text: what there is of the answer.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(f"The response was stopped after {len(text)} characters.")
+        self.text = text
 
 
 class ProviderFailed(StreamingError):
