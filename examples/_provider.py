@@ -11,7 +11,7 @@ import re
 
 from llama_index.llms.openai import OpenAI
 
-from llama_index_streaming_ext.testing import FakeOpenAI, Request, Turn, text, tool_call, wait
+from llama_index_streaming_ext.testing import FakeOpenAI, Request, Turn, refusal, text, tool_call, wait
 
 __all__ = ["OpenAI"]
 
@@ -23,6 +23,7 @@ _ANSWERS = {
     "growing up": "The author worked on two things: writing, and programming.",
     "My name": "Nice to meet you, Ada.",
     "my name": "You are Ada.",
+    "tides": "There is a book about tides on shelf 3.",
     "weather": "The current weather in San Francisco is partly cloudy with a temperature of "
     "13.9°C (57.0°F).",
 }
@@ -31,6 +32,14 @@ _ANSWERS = {
 def answer(request: Request) -> Turn:
     """Use the tool if there is one that has not been used, then answer, token by token."""
     asked = [str(m.get("content")) for m in request.messages if m["role"] == "user"][-1]
+    if "code" in asked:
+        return Turn(refusal("I cannot", " tell you that."))
+    if "story" in asked:
+        if "handoff" in request.tool_names:
+            return Turn(tool_call("handoff", to_agent="writer", reason="a story is wanted"))
+        return Turn(*(part for n in range(1, 400) for part in (text(f"wave {n} "), wait(0.02))))
+    if "tides" in asked and request.messages[-1]["role"] != "tool":
+        return Turn(tool_call("search_archive", query="tides"))
     if request.tools and request.messages[-1]["role"] != "tool":
         return Turn(tool_call(request.tool_names[0], query="weather in San Francisco"))
     said = next((said for word, said in _ANSWERS.items() if word in asked), "I do not know.")

@@ -44,6 +44,8 @@ class Tally:
     def started(self, event: LLMCallStarted) -> None:
         """A call has begun."""
         self._open[event.call_id] = event.agent
+        # What the call before said does not hold for this one, which may never end.
+        self.finish_reason = None
 
     def finished(self, event: LLMCallFinished) -> None:
         """A call is over."""

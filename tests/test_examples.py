@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,18 @@ SHOWN = {
     "08_threads": [" words\n", "completed: 15 words\n"],
     "09_conversation": ["What is my name?\n", "Agent: You are Ada.\n", "4 messages"],
     "10_drawing": ["review.html: ", "agent.html: "],
+    "13_chatbot": [
+        "[search_archive {'query': 'tides'}]",
+        "searching: 3/3",
+        "There is a book about tides on shelf 3.\n(completed, stop)\n",
+        "[refusal: I cannot tell you that.]\n(completed, refusal)\n",
+    ],
 }
 """What the output of each example contains, in this order."""
+
+
+TYPED = {"13_chatbot": "What do you know of the tides?\nTell me the harbour code\n"}
+"""What somebody types into an example."""
 
 
 def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
@@ -56,6 +67,7 @@ def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, EXAMPLES / f"{name}.py"],
         cwd=where,
         env={},
+        input=TYPED.get(name, ""),
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -90,3 +102,30 @@ def test_pictures_are_all_that_is_written(name: str, pictures: list[str], tmp_pa
     """An example that draws leaves its pictures, and nothing else."""
     run(name, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == pictures
+
+
+def test_a_key_stops_the_answer_of_the_chatbot(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a story stops the story, and the chatbot goes on."""
+    with subprocess.Popen(
+        [sys.executable, EXAMPLES / "13_chatbot.py"],
+        cwd=tmp_path,
+        env={},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("Write a story\n")
+        process.stdin.flush()
+        said = ""
+        while "wave 3" not in said:
+            said += process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        said += process.communicate("What do you know of the tides?\n", timeout=30)[0]
+    assert "[librarian -> writer: a story is wanted]" in said
+    assert "wave 399" not in said
+    _, stopped, rest = said.partition("(cancelled, ")
+    assert stopped
+    assert "(completed, stop)" in rest
+    assert process.returncode == 0
