@@ -27,14 +27,21 @@ if TYPE_CHECKING:
     from .agents import ReActAgent as ReActAgent
     from .codec import register_event as register_event
     from .draw import draw_all_possible_flows as draw_all_possible_flows
+    from .errors import ConnectionLost as ConnectionLost
+    from .errors import ContentFiltered as ContentFiltered
+    from .errors import IncompleteResponse as IncompleteResponse
+    from .errors import LengthLimit as LengthLimit
     from .errors import LoopClosed as LoopClosed
     from .errors import MissingDependency as MissingDependency
     from .errors import MissingInput as MissingInput
+    from .errors import ModelRefused as ModelRefused
     from .errors import NotInStep as NotInStep
+    from .errors import ProviderFailed as ProviderFailed
     from .errors import RunCancelled as RunCancelled
     from .errors import RunLost as RunLost
     from .errors import StepCancelled as StepCancelled
     from .errors import StreamingError as StreamingError
+    from .errors import StreamTruncated as StreamTruncated
     from .errors import UndecodableRecord as UndecodableRecord
     from .errors import UnregisteredEvent as UnregisteredEvent
     from .events import AgentChanged as AgentChanged
@@ -43,15 +50,23 @@ if TYPE_CHECKING:
     from .events import AgentSetup as AgentSetup
     from .events import AgentStream as AgentStream
     from .events import AgentStreamStructuredOutput as AgentStreamStructuredOutput
+    from .events import CodeDelta as CodeDelta
     from .events import Event as Event
     from .events import HumanResponseEvent as HumanResponseEvent
+    from .events import Incomplete as Incomplete
     from .events import InputRequiredEvent as InputRequiredEvent
+    from .events import LLMCallFinished as LLMCallFinished
+    from .events import LLMCallStarted as LLMCallStarted
+    from .events import NotStreamed as NotStreamed
+    from .events import Retrying as Retrying
     from .events import StartEvent as StartEvent
     from .events import StopEvent as StopEvent
     from .events import ToolCall as ToolCall
+    from .events import ToolCallDelta as ToolCallDelta
     from .events import ToolCallResult as ToolCallResult
     from .events import ToolOutputDelta as ToolOutputDelta
     from .events import ToolProgress as ToolProgress
+    from .events import TruncatedToolCall as TruncatedToolCall
     from .events import UnknownEvent as UnknownEvent
     from .events import WorkflowCancelledEvent as WorkflowCancelledEvent
     from .events import WorkflowFailedEvent as WorkflowFailedEvent
@@ -59,6 +74,9 @@ if TYPE_CHECKING:
     from .forwarding import forward as forward
     from .handler import StreamingHandler as StreamingHandler
     from .handler import stream_run as stream_run
+    from .llm.fallbacks import register_sync_only as register_sync_only
+    from .llm.finish import register_finish_reason as register_finish_reason
+    from .llm.streaming import StreamingLLM as StreamingLLM
     from .outcome import Outcome as Outcome
     from .outcome import Snapshot as Snapshot
     from .progress import emit_progress as emit_progress
@@ -79,31 +97,47 @@ _WHERE = {
     "AgentStreamStructuredOutput": ".events",
     "AgentWorkflow": ".agents",
     "CodeActAgent": ".agents",
+    "CodeDelta": ".events",
+    "ConnectionLost": ".errors",
+    "ContentFiltered": ".errors",
     "Context": "workflows",
     "Event": ".events",
     "EventStream": ".stream",
     "FunctionAgent": ".agents",
     "HumanResponseEvent": ".events",
+    "Incomplete": ".events",
+    "IncompleteResponse": ".errors",
     "InputRequiredEvent": ".events",
+    "LLMCallFinished": ".events",
+    "LLMCallStarted": ".events",
+    "LengthLimit": ".errors",
     "LoopClosed": ".errors",
     "MissingDependency": ".errors",
     "MissingInput": ".errors",
+    "ModelRefused": ".errors",
     "NotInStep": ".errors",
+    "NotStreamed": ".events",
     "Outcome": ".outcome",
+    "ProviderFailed": ".errors",
     "ReActAgent": ".agents",
     "Record": ".record",
+    "Retrying": ".events",
     "RunCancelled": ".errors",
     "RunLost": ".errors",
     "Snapshot": ".outcome",
     "StartEvent": ".events",
     "StepCancelled": ".errors",
     "StopEvent": ".events",
+    "StreamTruncated": ".errors",
     "StreamingError": ".errors",
     "StreamingHandler": ".handler",
+    "StreamingLLM": ".llm.streaming",
     "ToolCall": ".events",
+    "ToolCallDelta": ".events",
     "ToolCallResult": ".events",
     "ToolOutputDelta": ".events",
     "ToolProgress": ".events",
+    "TruncatedToolCall": ".events",
     "UndecodableRecord": ".errors",
     "UnknownEvent": ".events",
     "UnregisteredEvent": ".errors",
@@ -116,6 +150,8 @@ _WHERE = {
     "emit_progress": ".progress",
     "forward": ".forwarding",
     "register_event": ".codec",
+    "register_finish_reason": ".llm.finish",
+    "register_sync_only": ".llm.fallbacks",
     "step": "workflows",
     "stream_run": ".handler",
     "stream_writer": ".steps",

@@ -66,10 +66,13 @@ class StreamingHandler(_Handler):
         return await self.stream.outcome()
 
     async def text_stream(self) -> AsyncGenerator[str, None]:
-        """The deltas of the answer, as they come; always from the start."""
+        """The deltas of the answer, as they come; always from the start.
+
+        What was forwarded from inner runs (`forward`) is not in it.
+        """
         async for record in self.stream.read(types=AgentStream):
             delta = record.event.delta
-            if delta:
+            if delta and record.origin.run_id is None:
                 yield delta
 
     def detach(self) -> Self:

@@ -16,7 +16,7 @@ from .events import (
     ToolCallResult,
 )
 from .origin import NOWHERE, Origin
-from .series import Call, Token
+from .series import Answer, Call, Token
 from .tally import Tally
 from .usage import Usage
 
@@ -165,6 +165,8 @@ class Fold:
         if isinstance(entry, Token):
             if isinstance(entry.series, Call):
                 self._add_delta(entry.delta, entry.series.agent)
+            elif isinstance(entry.series, Answer):
+                self._deltas.append(entry.delta)
         elif isinstance(entry, AgentStream):
             # A chunk that is kept whole: a subclass of AgentStream.
             self._add_delta(entry.delta, entry.current_agent_name)

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
 from workflows import Context
@@ -147,7 +146,7 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run()
         if run is None:
             return await step(*args, **kwargs)
-        with run.working():
+        with run.attempts.of(step.__name__, _input_of(args, kwargs)), run.working():
             try:
                 return await step(*args, **kwargs)
             except asyncio.CancelledError as error:
@@ -164,7 +163,9 @@ def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
     def run_step(*args: Any, **kwargs: Any) -> Any:
         run = current_run()
         try:
-            with run.writing() if run is not None else nullcontext():
+            if run is None:
+                return step(*args, **kwargs)
+            with run.attempts.of(step.__name__, _input_of(args, kwargs)), run.writing():
                 return step(*args, **kwargs)
         except asyncio.CancelledError as error:
             # It runs in an executor thread, where nobody can cancel it.
@@ -174,6 +175,11 @@ def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
             raise RuntimeError(f"Step '{step.__name__}' raised StopIteration") from error
 
     return run_step
+
+
+def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Event | None:
+    """The event that a step is called with."""
+    return next((value for value in (*args, *kwargs.values()) if isinstance(value, Event)), None)
 
 
 def _loop_of_step() -> asyncio.AbstractEventLoop:

@@ -7,15 +7,15 @@ import inspect
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TypeVar
 
 from .compact import Compactor, is_whole, shallow_copy
 from .cursor import Cursor, RecordCursor
 from .events import AgentInput, AgentOutput, AgentStream, Event
+from .lead import Lead
 from .log import MemoryLog
-from .log.memory import Waiter, resolve
+from .log.memory import resolve
 from .origin import NOWHERE, Origin
 from .outcome import Fold, Outcome, Snapshot
 from .record import Ending, Record
@@ -63,8 +63,8 @@ class EventStream:
         self._ending: Ending | None = None
         self._fold = Fold()
         self._fold_lock = threading.Lock()
-        self._cursors: set[Cursor[Any]] = set()
-        self._writer_waits: Waiter | None = None
+        self.lead = Lead(lambda: len(self._log.entries), lambda: self._log.closed)
+        """How far the writer is ahead of the readers."""
         self.built: dict[int, Record] = {}
         """The newest tokens' records, while somebody reads them."""
         self._writer_loop: asyncio.AbstractEventLoop | None = None
@@ -193,13 +193,18 @@ class EventStream:
             ValueError: `after` is negative.
             TypeError: `types` are not event classes.
         """
+        return self.follow(self._record_cursor(after, types, internal), follow)
+
+    def _record_cursor(
+        self, after: int, types: type[Event] | tuple[type[Event], ...], internal: bool
+    ) -> RecordCursor:
         wanted = tuple(types) if isinstance(types, list | tuple) else (types,)
         for cls in wanted:
             if not (isinstance(cls, type) and issubclass(cls, Event)):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"types takes classes of events, not {cls!r}")
         if after < 0:
             raise ValueError(f"after={after}: a seq is 0 (before the first record) or more")
-        return self.follow(RecordCursor(self, after, wanted, internal), follow)
+        return RecordCursor(self, after, wanted, internal)
 
     async def outcome(self) -> Outcome:
         """Wait for the end and say how it was. Never raises, but for your own cancellation."""
@@ -237,7 +242,7 @@ class EventStream:
     async def follow(self, cursor: Cursor[T], follow: bool = True) -> AsyncGenerator[T, None]:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
         cursor.opened()
-        self._cursors.add(cursor)
+        self.lead.attached(cursor)
         # This loop is what a delivery costs: at a hundred readers nothing else matters.
         log, entries = self._log, self._log.entries
         loop = asyncio.get_running_loop()
@@ -266,35 +271,64 @@ class EventStream:
             if waiter is not None:
                 log.forget(waiter)
             cursor.closed()
-            self._cursors.discard(cursor)
-            if not self._cursors:
+            self.lead.detached(cursor)
+            if not self.lead.cursors:
                 self.built.clear()
-            self._let_writer_go_on()
+
+    def read_sync(
+        self,
+        after: int = 0,
+        types: type[Event] | tuple[type[Event], ...] = (),
+        internal: bool = False,
+    ) -> Generator[Record, None, None]:
+        """Read the records that come after one, in a thread that may block.
+
+        Takes and raises what `read` does.
+
+        Raises:
+            RuntimeError: this is the thread of the writer's own event loop, which would wait for
+                itself.
+        """
+        return self.follow_sync(self._record_cursor(after, types, internal))
+
+    def follow_sync(self, cursor: Cursor[T]) -> Generator[T, None, None]:
+        """Read with a cursor of one's own, in a thread that may block."""
+        self._refuse_to_block()
+        cursor.opened()
+        self.lead.attached(cursor)
+        log, entries = self._log, self._log.entries
+        try:
+            while True:
+                seq = cursor.seq
+                end = min(len(entries), seq + _BATCH)
+                if seq >= end:
+                    if self._nothing_comes(seq, follow=True, elsewhere=True):
+                        return
+                    waiter = log.thread_waiter(seq)
+                    while waiter is not None and not waiter.wait(_LOST_CHECK):
+                        if self._is_lost():
+                            break
+                    continue
+                while seq < end:
+                    cursor.seq = seq = seq + 1
+                    item = cursor.take(seq, entries[seq - 1])
+                    if item is not None:
+                        yield item
+        finally:
+            cursor.closed()
+            self.lead.detached(cursor)
+
+    def ended_sync(self) -> None:
+        """Wait until the terminal record is written, in a thread that may block."""
+        self._refuse_to_block()
+        while not self.done:
+            waiter = self._log.thread_waiter(len(self._log.entries))
+            if waiter is not None:
+                waiter.wait(_LOST_CHECK)
 
     async def room(self, lead: int) -> None:
-        """Wait, as the writer, until no attached reader is `lead` records behind, or more.
-
-        Where nobody is attached there is room: what nobody reads holds nobody up.
-        """
-        while not self._log.closed and self._lag() >= lead:
-            waiter = self._writer_waits = asyncio.get_running_loop().create_future()
-            try:
-                await waiter
-            finally:
-                self._writer_waits = None
-
-    def _lag(self) -> int:
-        """How many records the slowest attached reader is behind."""
-        newest = len(self._log.entries)
-        return max((newest - cursor.seq for cursor in list(self._cursors)), default=0)
-
-    def _let_writer_go_on(self) -> None:
-        """A reader has come on, or has gone."""
-        waiter = self._writer_waits
-        if waiter is None or waiter.done():
-            return
-        with suppress(RuntimeError):  # a loop that is closed waits for nobody
-            waiter.get_loop().call_soon_threadsafe(resolve, [waiter])
+        """Wait, as the writer, until no attached reader is `lead` records behind, or more."""
+        await self.lead.room(lead)
 
     def record_of(self, seq: int, token: Token) -> Record:
         """A token's record, built for the readers that are level with each other."""
@@ -310,15 +344,14 @@ class EventStream:
 
     def _nothing_comes(self, seq: int, follow: bool, elsewhere: bool) -> bool:
         """Whether a reader that has passed all records is at the end."""
-        if self._writer_waits is not None:
-            self._let_writer_go_on()
+        self.lead.came_on()
         log = self._log
         if log.closed or (elsewhere and self._is_lost()):
             # The last record may just have been written.
             return seq >= len(log.entries)
         return not follow
 
-    async def _park_elsewhere(self, waiter: Waiter) -> None:
+    async def _park_elsewhere(self, waiter: asyncio.Future[None]) -> None:
         """Wait on another loop than the writer's: nobody tells it that that loop was closed."""
         watch = waiter.get_loop().call_later(_LOST_CHECK, resolve, [waiter])
         try:
@@ -326,6 +359,17 @@ class EventStream:
         finally:
             watch.cancel()
             self._log.forget(waiter)
+
+    def _refuse_to_block(self) -> None:
+        """See that a thread that is going to wait is not the one that is waited for."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if here is self._writer_loop:
+            raise RuntimeError(
+                "This thread's event loop writes what you want to wait for: use the async face."
+            )
 
     def _folded(self) -> Snapshot:
         with self._fold_lock:

@@ -12,9 +12,11 @@ from ..handler import StreamingHandler
 from ..workflow import StreamingRuns
 from .inputs import AgentInputs
 from .memory import memory_of
+from .tool_calls import ToolCalls
+from .turns import Turns
 
 
-class AgentRuns(StreamingRuns):
+class AgentRuns(Turns, ToolCalls, StreamingRuns):
     """Makes the runs of a core agent streams. It stands before the agent's class."""
 
     def run(self, *args: Any, **kwargs: Any) -> StreamingHandler:

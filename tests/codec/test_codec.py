@@ -56,6 +56,7 @@ from llama_index_streaming_ext.events import (
     ToolCall,
     UnknownEvent,
 )
+from llama_index_streaming_ext.usage import Usage
 
 GOLDEN = Path(__file__).parents[1] / "data" / "codec_kinds.json"
 
@@ -145,6 +146,7 @@ def values_for(annotation: Any) -> st.SearchStrategy[Any]:
         ToolSelection: st.builds(
             ToolSelection, tool_id=texts, tool_name=texts, tool_kwargs=st.just({"a": 1})
         ),
+        Usage: st.builds(Usage, st.integers(), st.integers(), st.integers(), st.booleans()),
         ToolOutput: st.builds(ToolOutput, tool_name=texts, content=texts, raw_input=st.just({})),
         NodeWithScore: st.builds(NodeWithScore, node=st.builds(TextNode, text=texts)),
         Artifact: st.just(

@@ -33,10 +33,13 @@ from llama_index_streaming_ext.codec import (
     unserialisable,
 )
 from llama_index_streaming_ext.events import (
+    LLMCallFinished,
     StopEvent,
     ToolCall,
     ToolCallResult,
+    ToolOutputDelta,
 )
+from llama_index_streaming_ext.usage import Usage
 
 MEMORY = cast("BaseMemory", ChatMemoryBuffer.from_defaults())  # pyright: ignore[reportUnknownMemberType]
 
@@ -266,3 +269,17 @@ def test_a_lost_value_in_a_typed_field_is_no_error() -> None:
 def test_a_set_has_one_order() -> None:
     """The order of a set of strings differs from process to process; its bytes do not."""
     assert encode(StopEvent(result={"b", "a", "c"}))[1] == b'{"_result":{"$set":["a","b","c"]}}'
+
+
+def test_a_usage_comes_back_as_one() -> None:
+    """The annotation of the field says what the dataclass is."""
+    back = there_and_back(LLMCallFinished(call_id="1", usage=Usage(3, 4, 1, partial=True)))
+    assert back.usage == Usage(3, 4, 1, partial=True)
+
+
+def test_what_a_tool_yields_may_have_no_json_form() -> None:
+    """A generator tool may yield anything: the delta is kept, and the reader sees what is not."""
+    event = ToolOutputDelta(tool_id="1", tool_name="rows", delta="<row>", value=object())
+    back = there_and_back(event)
+    assert back.delta == "<row>"
+    assert unserialisable(back) == {"value": back.value}

@@ -1,6 +1,8 @@
 """What can be hung on an agent's tools and steps by subclassing it."""
 
-from collections.abc import AsyncIterator, Sequence
+import copy
+import inspect
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -16,7 +18,7 @@ from llama_index.core.agent.workflow import (
 from llama_index.core.agent.workflow.agent_context import AgentContext
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.memory import BaseMemory
-from llama_index.core.tools import AsyncBaseTool
+from llama_index.core.tools import AsyncBaseTool, FunctionTool
 from llama_index.core.workflow import (
     step,  # pyright: ignore[reportUnknownVariableType] -- as core's own code has it
 )
@@ -166,3 +168,71 @@ async def test_u28_take_step_takes_another_context() -> None:
     streams = [e for e in await read(handler.stream_events()) if isinstance(e, AgentStream)]
     assert [stream.delta for stream in streams] == ["", "HE", "LLO"]
     assert str(await soon(handler)) == "hello"
+
+
+class PickyAgent(FunctionAgent):
+    """Gives another tool of the same name to `call_tool`."""
+
+    async def get_tools(self, input_str: str | None = None) -> Sequence[AsyncBaseTool]:
+        """The tool that is called, under another function."""
+
+        async def other() -> str:
+            return f"for {input_str}"
+
+        return [FunctionTool.from_defaults(other, name="tell")]
+
+
+async def test_u27_call_tool_takes_the_tool_from_get_tools() -> None:
+    """U27: `call_tool` asks the public `get_tools` for the tool that it calls."""
+    agent = PickyAgent(llm=ScriptLLM(calls("tell"), says("it")), tools=[tell])
+    events = await read(chat(agent).stream_events())
+    (result,) = [event for event in events if isinstance(event, ToolCallResult)]
+    assert result.tool_output.content == "for tell"
+
+
+async def test_u27_a_copy_of_a_function_tool_calls_its_own_function() -> None:
+    """U27: `acall` calls the private `_async_fn`; callbacks and arguments are around it."""
+
+    async def other(who: str) -> str:
+        return f"hello {who}"
+
+    def hi(who: str) -> str:
+        """Say hi."""
+        return f"hi {who}"
+
+    tool = FunctionTool.from_defaults(hi, callback=str.upper, partial_params={"who": "Sue"})
+    changed = copy.copy(tool)
+    vars(changed)["_async_fn"] = other
+    assert (await changed.acall()).content == "HELLO SUE"
+    assert (await tool.acall()).content == "HI SUE"
+    assert changed.metadata is tool.metadata
+    assert changed.real_fn is tool.real_fn is hi
+
+
+async def test_u27_a_generator_function_gives_its_generator() -> None:
+    """U27: a tool of a generator function has the bare generator as its output."""
+
+    def count() -> Iterator[int]:
+        yield 1
+
+    output = await FunctionTool.from_defaults(count).acall()
+    assert inspect.isgenerator(output.raw_output)
+
+
+async def test_u27_a_tool_finds_the_context_of_its_step() -> None:
+    """U27: `Context.get_step_context()` works in async tools and in the thread of sync ones."""
+
+    async def note() -> str:
+        Context.get_step_context().write_event_to_stream(Note(n=1))
+        return "ok"
+
+    def find_in_a_thread() -> str:
+        return type(Context.get_step_context()).__name__
+
+    agent = FunctionAgent(
+        llm=ScriptLLM(calls("note", "find_in_a_thread"), says("it")), tools=[note, find_in_a_thread]
+    )
+    events = await read(chat(agent).stream_events())
+    results = {e.tool_name: e.tool_output.content for e in events if isinstance(e, ToolCallResult)}
+    assert results == {"note": "ok", "find_in_a_thread": "Context"}
+    assert "Note" in names(events)

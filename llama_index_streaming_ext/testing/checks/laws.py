@@ -269,7 +269,10 @@ def _check_arguments(rec: Recording, at: int, event: ToolCall, said: str) -> Non
 
 
 def check_l7(rec: Recording) -> str | None:
-    """The text of the outcome is what a reader of the deltas has seen."""
+    """The text of the outcome is what a reader of the deltas of this very run has seen.
+
+    Deltas that were forwarded from inner runs (`record.origin.run_id`) are not among them.
+    """
     if rec.origin != "log":
         return "the source has no outcome of its own"
     if rec.outcome.text != rec.text:
