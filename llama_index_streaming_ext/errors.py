@@ -22,7 +22,10 @@ StreamingError
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class StreamingError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from .events import AgentStream, Event, ToolCallDelta
+from .events import AgentStream, AnswerDelta, Event, LLMCallDelta, ToolCallDelta
 from .origin import NOWHERE, Origin
 from .usage import Usage
 
@@ -189,6 +189,50 @@ class Arguments(Series):
         }
         event = _instance(ToolCallDelta, fields, {})
         return event.joined(_UpTo(self.deltas, index))
+
+
+class Answer(Series):
+    """The answer of a query, as it comes."""
+
+    __slots__ = ()
+
+    event_class = AnswerDelta
+
+    def event(self, index: int, extras: Extras | None) -> AnswerDelta:
+        """The piece at `index`."""
+        return _instance(AnswerDelta, {"delta": self.deltas[index]}, {})
+
+
+class InnerCall(Series):
+    """The text of an LLM call that is not the answer's.
+
+    Attributes:
+        call_id: the id of the call.
+        parent_id: the work that it is a part of.
+        purpose: what it is for.
+    """
+
+    __slots__ = ("call_id", "parent_id", "purpose")
+
+    event_class = LLMCallDelta
+
+    def __init__(
+        self, call_id: str, parent_id: str | None, purpose: str, origin: Origin = NOWHERE
+    ) -> None:
+        super().__init__(origin)
+        self.call_id = call_id
+        self.parent_id = parent_id
+        self.purpose = purpose
+
+    def event(self, index: int, extras: Extras | None) -> LLMCallDelta:
+        """The piece at `index`."""
+        fields = {
+            "call_id": self.call_id,
+            "parent_id": self.parent_id,
+            "purpose": self.purpose,
+            "delta": self.deltas[index],
+        }
+        return _instance(LLMCallDelta, fields, {})
 
 
 def data_of(event: Event) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Site:
     Args:
         run_id: the run that the calls belong to.
         write: writes an event into its stream, from any thread.
-        numbers: gives the numbers of the run's calls, from 1.
+        numbers: gives the numbers of the run's calls, from 1; None where nobody counts them.
 
     Attributes:
         run_id: as given.
@@ -36,6 +36,7 @@ class Site:
         iteration: how many times the agent has asked in this run, from 1.
         on_incomplete: what to do about an answer that is not whole; None for what the LLM is
             set to.
+        hears_text: whether it is told the text, too, which the caller gets as well.
         takes_text: whether it writes the text itself, so that the caller needs the last chunk only.
         max_lead: how many chunks the LLM may be ahead of the readers; None for any number.
     """
@@ -43,6 +44,7 @@ class Site:
     agent: str | None = None
     iteration: int | None = None
     on_incomplete: OnIncomplete | None = None
+    hears_text = False
     takes_text = False
     max_lead: int | None = None
 
@@ -54,7 +56,8 @@ class Site:
     ) -> None:
         self.run_id = run_id
         self.write = write
-        self._numbers = numbers or itertools.count(1)
+        # Where the run is not ours, several sites of it must not give the same number.
+        self._numbers = numbers or _alone
 
     def call_id(self) -> str:
         """The id of the next call."""
@@ -62,12 +65,20 @@ class Site:
 
     async def begin(self, started: LLMCallStarted) -> None:
         """A call is going to be made; what comes after this in the log is written after it."""
+        self.begin_sync(started)
+
+    def begin_sync(self, started: LLMCallStarted) -> None:
+        """A call is going to be made, by synchronous code."""
         self.write(started)
 
-    def text(self, delta: str, thinking: str | None, raw: Any) -> None:
-        """The call goes on, where the site takes the text.
+    def opened(self, call_id: str) -> None:
+        """The LLM has taken a call that streams."""
+
+    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+        """A call goes on, where the site takes or hears the text.
 
         Args:
+            call_id: the call.
             delta: the text that is added.
             thinking: the thought that is added.
             raw: the provider's chunk.

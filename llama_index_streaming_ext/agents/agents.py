@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from llama_index.core.agent.react.types import ObservationReasoningStep
 from llama_index.core.agent.workflow import CodeActAgent as CoreCodeActAgent
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.agent.workflow import ReActAgent as CoreReActAgent
-from llama_index.core.agent.workflow.base_agent import BaseWorkflowAgent
+from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import BaseMemory
 from pydantic import field_validator
 
+from .history import WholeHistory
 from .memory import fresh_memory
 from .runs import AgentRuns
+from .scaffolding import CodeActSplitter, ReActSplitter
+from .site import Splitter
+from .steps import AgentSteps
 from .tools import expand_tool_specs
 
 
-class SingleAgent(AgentRuns, BaseWorkflowAgent):
+class SingleAgent(AgentRuns, WholeHistory, AgentSteps):
     """What our single agents add to core's."""
 
     keep_raw: bool = False
@@ -37,8 +43,52 @@ class FunctionAgent(SingleAgent, CoreFunctionAgent):
 
 
 class ReActAgent(SingleAgent, CoreReActAgent):
-    """Core's `ReActAgent`, whose `run()` returns a `StreamingHandler`."""
+    """Core's `ReActAgent`, whose `run()` returns a `StreamingHandler`.
+
+    What is streamed as `delta` is the answer; thoughts are `thinking_delta`, and the arguments of
+    an action are `ToolCallDelta` (U25).
+    """
+
+    raw_scaffolding: bool = False
+    """Stream the text as the model writes it, `Thought:` and all, as upstream does."""
+
+    def new_splitter(self) -> Callable[[], Splitter] | None:
+        """What tells thoughts and actions from the answer."""
+        return None if self.raw_scaffolding else ReActSplitter
+
+    async def forget_tool_calls(self, ctx: Any, said: ChatMessage, note: str | None) -> None:
+        """Take the last action out of the reasoning, and tell the model about it."""
+        reasoning: list[Any] = await ctx.store.get(self.reasoning_key, default=[])
+        told = [ObservationReasoningStep(observation=note)] if note else []
+        await ctx.store.set(self.reasoning_key, [*reasoning[:-1], *told])
 
 
 class CodeActAgent(SingleAgent, CoreCodeActAgent):
-    """Core's `CodeActAgent`, whose `run()` returns a `StreamingHandler`."""
+    """Core's `CodeActAgent`, whose `run()` returns a `StreamingHandler`.
+
+    What is streamed as `delta` is the text for the user; code is `CodeDelta` (U25).
+
+    Args:
+        *args: as core's.
+        **kwargs: as core's, and the fields of our agents: `keep_raw`, `streaming_llm`,
+            `on_incomplete`, `max_lead`, `raw_scaffolding`, ...
+    """
+
+    raw_scaffolding: bool = False
+    """Stream the text as the model writes it, `<execute>` and all, as upstream does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Core's takes no other fields than its own.
+        ours = {name: kwargs.pop(name) for name in _fields_of_ours(type(self)) if name in kwargs}
+        super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] # core's
+        for name, value in ours.items():
+            type(self).__pydantic_validator__.validate_assignment(self, name, value)
+
+    def new_splitter(self) -> Callable[[], Splitter] | None:
+        """What tells code from text."""
+        return None if self.raw_scaffolding else CodeActSplitter
+
+
+def _fields_of_ours(cls: type[CodeActAgent]) -> list[str]:
+    """The fields that core's class does not have."""
+    return [name for name in cls.model_fields if name not in CoreCodeActAgent.model_fields]

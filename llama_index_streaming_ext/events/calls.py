@@ -27,6 +27,10 @@ class LLMCallStarted(Event):
     """How many times the agent has asked in this run, from 1; None where it is no agent."""
     model: str = ""
     """The name of the model."""
+    parent_id: str | None = None
+    """In a query: the work that the call is a part of."""
+    purpose: str | None = None
+    """In a query: what the call is for (`answer`, `synthesize`, `select`, `sub_questions`, ...)."""
 
 
 class LLMCallFinished(Event):

@@ -21,13 +21,13 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from types import AsyncGeneratorType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar, cast, get_args
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM, CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
+from .closing import aclose, close
 from .threads import pumped
 
 Chunk: TypeAlias = ChatResponse | CompletionResponse
@@ -117,6 +117,7 @@ async def open_stream(
     kwargs: Mapping[str, Any],
     *,
     strict: bool,
+    on_demand: bool = False,
 ) -> Opened:
     """Asks an LLM for a stream, and has another of its methods answer if it lacks that one.
 
@@ -132,6 +133,7 @@ async def open_stream(
         kwargs: what else to call it with.
         strict: whether to raise `NotImplementedError`, as upstream does, and ask no other. What
             blocks the loop is run in a thread all the same.
+        on_demand: whether a thread makes a chunk only when it is waited for, not some ahead.
 
     Raises:
         ValueError: there is no such method.
@@ -139,7 +141,8 @@ async def open_stream(
             may also be raised at the first chunk.
     """
     _check(method, *get_args(AsyncStreaming))
-    opened = Opened(_ways(_Call(llm, tuple(args), dict(kwargs)), method, strict=strict))
+    call = _Call(llm, tuple(args), dict(kwargs), on_demand)
+    opened = Opened(_ways(call, method, strict=strict))
     await opened._open()  # pyright: ignore[reportPrivateUsage] -- it is made by this function only
     return opened
 
@@ -233,7 +236,7 @@ class Opened(_Tried):
         """Closes the stream, and what the LLM's generators iterate over. No chunk comes then."""
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
-            await _aclose(chunks)
+            await aclose(chunks, begun=self.streamed is not None)
 
     async def _open(self) -> None:
         """Asks the next method, until one does not say that the LLM lacks it."""
@@ -278,8 +281,8 @@ class OpenedSync(_Tried):
     def close(self) -> None:
         """Closes the stream. No chunk comes then."""
         chunks, self._chunks = self._chunks, None
-        if isinstance(chunks, Generator):
-            chunks.close()
+        if chunks is not None:
+            close(chunks)
 
     def _open(self) -> None:
         self.close()
@@ -300,6 +303,7 @@ class _Call(NamedTuple):
     llm: LLM
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    on_demand: bool = False
 
     def result(self, method: str) -> Any:
         return getattr(self.llm, method)(*self.args, **self.kwargs)
@@ -313,7 +317,7 @@ class _Call(NamedTuple):
             return aiter(cast("AsyncIterable[Chunk]", result))
         if isinstance(result, Iterator):
             chunks = cast("Iterator[Chunk]", result)
-            return pumped(lambda: chunks)
+            return pumped(lambda: chunks, on_demand=self.on_demand)
         raise self._unexpected(method, result, "a stream of chunks")
 
     def stream_sync(self, method: str) -> Iterator[Chunk]:
@@ -321,6 +325,10 @@ class _Call(NamedTuple):
         if not isinstance(result, Iterator):
             raise self._unexpected(method, result, "a stream of chunks")
         return cast("Iterator[Chunk]", result)
+
+    async def in_thread(self, make: Callable[[], Iterator[Chunk]]) -> AsyncIterator[Chunk]:
+        # Answers, too: nobody waits for a thread of these, as for one of asyncio.to_thread.
+        return pumped(make, on_demand=self.on_demand)
 
     async def answer(self, method: str) -> AsyncIterator[Chunk]:
         async def only() -> AsyncGenerator[Chunk]:
@@ -351,46 +359,18 @@ def _ways(call: _Call, method: str, *, strict: bool) -> Iterator[_Way[_Async]]:
     if not blocks:
         yield _Way(partial(call.stream, method), streams=True)
     if blocks or not strict:
-        yield _Way(partial(_in_thread, partial(call.stream_sync, sync)), streams=True)
+        yield _Way(partial(call.in_thread, partial(call.stream_sync, sync)), streams=True)
     if strict:
         return
     if not _blocks(call.llm, f"a{answer}"):
         yield _Way(partial(call.answer, f"a{answer}"), streams=False)
-    yield _Way(partial(_in_thread, partial(call.answer_sync, answer)), streams=False)
+    yield _Way(partial(call.in_thread, partial(call.answer_sync, answer)), streams=False)
 
 
 def _ways_sync(call: _Call, method: str, *, strict: bool) -> Iterator[_Way[_Sync]]:
     yield _Way(partial(call.stream_sync, method), streams=True)
     if not strict:
         yield _Way(partial(call.answer_sync, method.removeprefix("stream_")), streams=False)
-
-
-async def _in_thread(make: Callable[[], Iterator[Chunk]]) -> AsyncIterator[Chunk]:
-    # Answers, too: nobody waits for a thread of these, as for one of asyncio.to_thread.
-    return pumped(make)
-
-
-async def _aclose(chunks: AsyncIterator[Chunk]) -> None:
-    """Closes a generator, and those of the LLM beneath it, at once."""
-    inner = _wrapped_by_core(chunks)
-    try:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
-    finally:
-        for wrapped in inner:
-            await _aclose(wrapped)
-
-
-def _wrapped_by_core(chunks: AsyncIterator[Chunk]) -> list[AsyncGenerator[Chunk]]:
-    """What a generator of core iterates over, and leaves open when it is closed (U58).
-
-    Core's callback decorators, and its helpers that turn chats into completions, are the only ones
-    who know the generator that they wrap; the variables of a generator's frame are public.
-    """
-    frame = chunks.ag_frame if isinstance(chunks, AsyncGeneratorType) else None
-    if frame is None or not frame.f_globals["__name__"].startswith("llama_index.core."):
-        return []
-    return [value for value in frame.f_locals.values() if isinstance(value, AsyncGeneratorType)]
 
 
 def _check(method: str, *known: str) -> None:

@@ -14,6 +14,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from types import AsyncGeneratorType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -27,7 +28,9 @@ _TURN = 16
 _LOOK_AGAIN = 0.2
 
 
-def pumped(make: Callable[[], Iterator[T]], *, lead: int = 64) -> AsyncGenerator[T, None]:
+def pumped(
+    make: Callable[[], Iterator[T]], *, lead: int = 64, on_demand: bool = False
+) -> AsyncGenerator[T, None]:
     """Reads a sync generator without blocking the event loop.
 
     The generator is made, advanced and closed in one thread, and in one copy of the context in
@@ -41,6 +44,7 @@ def pumped(make: Callable[[], Iterator[T]], *, lead: int = 64) -> AsyncGenerator
     Args:
         make: makes the generator. It is called when the first item is asked for.
         lead: how many items may be ready before they are read.
+        on_demand: make an item only when the reader waits for it.
 
     Raises:
         ValueError: `lead` is less than 1.
@@ -51,13 +55,16 @@ def pumped(make: Callable[[], Iterator[T]], *, lead: int = 64) -> AsyncGenerator
     """
     if lead < 1:
         raise ValueError(f"lead is {lead}, but at least 1 item must be let ready")
-    return _read(make, lead, contextvars.copy_context())
+    return _read(_Pump(make, 0 if on_demand else lead), contextvars.copy_context())
 
 
-async def _read(
-    make: Callable[[], Iterator[T]], lead: int, context: contextvars.Context
-) -> AsyncGenerator[T, None]:
-    pump = _Pump(make, lead)
+def is_pumped(chunks: object) -> bool:
+    """Whether it is a generator that `pumped` gave."""
+    return isinstance(chunks, AsyncGeneratorType) and chunks.ag_code is _read.__code__
+
+
+async def _read(pump: _Pump[T], context: contextvars.Context) -> AsyncGenerator[T, None]:
+    pump.begin()
     name = f"llama-index-stream-{next(_numbers)}"
     threading.Thread(target=context.run, args=(pump.work,), name=name, daemon=True).start()
     try:
@@ -75,7 +82,6 @@ class _Pump(Generic[T]):
         self._lead = lead
         # A thread that waits for room goes on when half of it is free, not at every item.
         self._low = lead // 2
-        self._loop = asyncio.get_running_loop()
         # Its lock is reentrant: garbage may be collected under it, and close another generator.
         self._room = threading.Condition()
         self._items: deque[T] = deque()
@@ -84,6 +90,10 @@ class _Pump(Generic[T]):
         self._ended = False
         self._left = False
         self._in_a_row = 0
+
+    def begin(self) -> None:
+        """Is read on this loop."""
+        self._loop = asyncio.get_running_loop()
 
     # In the thread
 
@@ -120,7 +130,10 @@ class _Pump(Generic[T]):
     def _has_room(self) -> bool:
         """Waits until another item may be made; False where nobody wants it."""
         with self._room:
-            if len(self._items) >= self._lead:
+            if not self._lead:
+                while self._waiter is None and not self._is_left():
+                    self._room.wait(_LOOK_AGAIN)
+            elif len(self._items) >= self._lead:
                 while len(self._items) > self._low and not self._is_left():
                     self._room.wait(_LOOK_AGAIN)
             return not self._is_left()
@@ -180,6 +193,8 @@ class _Pump(Generic[T]):
             if self._items or self._ended:
                 return None
             self._waiter = self._loop.create_future()
+            if not self._lead:
+                self._room.notify()
             return self._waiter
 
     def take(self) -> T:

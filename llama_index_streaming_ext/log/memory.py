@@ -10,7 +10,37 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-Waiter = asyncio.Future[None]
+
+class ThreadWaiter:
+    """What a thread waits with, as a task does with a future."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is done, for `timeout` seconds at most.
+
+        Returns:
+            Whether it is done.
+        """
+        return self._event.wait(timeout)
+
+    def done(self) -> bool:
+        """Whether it is done."""
+        return self._event.is_set()
+
+    def set_result(self, result: None) -> None:
+        """Let the thread go on."""
+        self._event.set()
+
+    def cancel(self) -> None:
+        """Let the thread go on."""
+        self._event.set()
+
+
+Waiter = asyncio.Future[None] | ThreadWaiter
 
 
 class MemoryLog(Generic[T]):
@@ -71,7 +101,9 @@ class MemoryLog(Generic[T]):
         _wake(woken)
         return seq
 
-    def waiter(self, after: int, loop: asyncio.AbstractEventLoop | None = None) -> Waiter | None:
+    def waiter(
+        self, after: int, loop: asyncio.AbstractEventLoop | None = None
+    ) -> asyncio.Future[None] | None:
         """A future that is done when there may be an entry after `after`.
 
         Args:
@@ -85,16 +117,25 @@ class MemoryLog(Generic[T]):
         with self._lock:
             if self.closed or len(self.entries) > after:
                 return None
-            waiter = (loop or asyncio.get_running_loop()).create_future()
+            waiter: asyncio.Future[None] = (loop or asyncio.get_running_loop()).create_future()
             self._waiters.append(waiter)
             return waiter
 
-    def end_waiter(self) -> Waiter | None:
+    def thread_waiter(self, after: int) -> ThreadWaiter | None:
+        """What `waiter` gives, for a thread instead of a loop."""
+        with self._lock:
+            if self.closed or len(self.entries) > after:
+                return None
+            waiter = ThreadWaiter()
+            self._waiters.append(waiter)
+            return waiter
+
+    def end_waiter(self) -> asyncio.Future[None] | None:
         """A future of the running loop that is done when the log is closed, None if it is."""
         with self._lock:
             if self.closed:
                 return None
-            waiter = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._end_waiters.append(waiter)
             return waiter
 
@@ -125,12 +166,13 @@ def _wake(waiters: Iterable[Waiter]) -> None:
         here = None
     elsewhere: dict[asyncio.AbstractEventLoop, list[Waiter]] | None = None
     for waiter in waiters:
-        loop = waiter.get_loop()
+        loop = here if isinstance(waiter, ThreadWaiter) else waiter.get_loop()
         if loop is here:
             if not waiter.done():
                 waiter.set_result(None)
         else:
             elsewhere = elsewhere if elsewhere is not None else {}
+            assert loop is not None  # a future has one
             elsewhere.setdefault(loop, []).append(waiter)
     if elsewhere is None:
         return

@@ -23,6 +23,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from workflows.testing import WorkflowTestRunner
 
 from llama_index_streaming_ext import (
+    AgentInput,
     AgentOutput,
     AgentStream,
     AgentWorkflow,
@@ -62,6 +63,9 @@ class Tools(BaseToolSpec):
     def weather_of(self, city: str) -> str:
         """The weather."""
         return weather(city)
+
+
+CORE_EVENTS = (AgentInput, AgentOutput, AgentStream, ToolCall, ToolCallResult, StopEvent)
 
 
 def talking(*answers: str) -> FakeStreamingLLM:
@@ -106,8 +110,9 @@ def test_our_agents_are_cores(ours: type, core: type) -> None:
 
 
 async def test_a_function_agent_streams_as_cores_does() -> None:
-    """The same events in the same order, but for what cannot be equal (ids, times)."""
-    ours = await seen_by(FunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi"))
+    """With upstream's LLM: the same events in the same order, but for ids and times."""
+    agent = FunctionAgent(tools=[weather], llm=calling(), streaming_llm=False)
+    ours = await seen_by(agent.run(user_msg="hi"))
     upstream = CoreFunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
     theirs = [event async for event in upstream.stream_events()]
     assert [type(event) for event in ours] == [type(event) for event in theirs]
@@ -116,6 +121,26 @@ async def test_a_function_agent_streams_as_cores_does() -> None:
             assert mine.model_dump() == core.model_dump()
         if isinstance(core, ToolCall | ToolCallResult):
             assert mine == core
+
+
+async def test_core_s_own_events_are_all_there() -> None:
+    """With our LLM there are more events, and core's are what they are upstream."""
+    ours = await seen_by(FunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi"))
+    upstream = CoreFunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
+    theirs = [event async for event in upstream.stream_events()]
+
+    def without_tokens(events: list[Any]) -> list[Any]:
+        return [e for e in events if isinstance(e, CORE_EVENTS) and not isinstance(e, AgentStream)]
+
+    def said(events: list[Any]) -> str:
+        return "".join(e.delta for e in events if isinstance(e, AgentStream))
+
+    mine, core = without_tokens(ours), without_tokens(theirs)
+    assert [type(event) for event in mine] == [type(event) for event in core]
+    assert [e for e in mine if isinstance(e, ToolCall | ToolCallResult)] == [
+        e for e in core if isinstance(e, ToolCall | ToolCallResult)
+    ]
+    assert said(ours) == said(theirs)
 
 
 async def test_a_token_is_an_agent_stream() -> None:

@@ -260,7 +260,7 @@ async def test_closing_ends_the_call_at_once(method: AsyncStreaming) -> None:
     llm = FakeStreamingLLM([Turn(text("a", "b", "c"))])
     async with aclosing(await opened(llm, method)) as stream:
         await anext(stream)
-    assert (llm.calls[0].closed_by, llm.calls[0].chunks) == ("GeneratorExit", 1)
+    assert (llm.calls[0].closed_by, llm.calls[0].chunks) == ("CancelledError", 1)
 
 
 async def test_a_stream_that_is_closed_is_empty() -> None:

@@ -1,0 +1,178 @@
+"""The turns of an agent: core's steps, which say what core keeps to itself.
+
+An agent that hands over (`AgentChanged`), an answer that does not count (`Retrying`), a tool whose
+output is the answer (U26), an object that is written (`AgentStreamStructuredOutput`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
+from workflows import Context, step
+
+from ..events import (
+    AgentChanged,
+    AgentInput,
+    AgentOutput,
+    AgentSetup,
+    AgentStream,
+    Event,
+    Retrying,
+    StopEvent,
+    ToolCall,
+    ToolCallResult,
+)
+from ..origin import Origin
+from ..run import current_run
+from ..site import at, coming_from, current_origin, running_id
+from .announced import announced_once
+from .history import HANDOFF
+from .limits import (
+    gives_its_last_word,
+    may_ask_again,
+    site_of_the_last_word,
+    the_last_answer_counts,
+)
+from .site import CoreContext
+from .steps import AgentSteps, core_at_work
+from .structured import AnswerSite, structured
+
+_Parse = Callable[[Any, AgentOutput], Awaitable[StopEvent | AgentInput | ToolCall | None]]
+
+
+class Turns:
+    """Says what happens between an agent's LLM calls. It stands before a class of core's."""
+
+    @step
+    async def run_agent_step(self, ctx: Context[Any], ev: AgentSetup) -> AgentOutput:
+        """Ask the agent once, as core does, and say if its answer does not count."""
+        output: AgentOutput = await cast("Any", super()).run_agent_step(ctx, ev)
+        if output.retry_messages and await may_ask_again(ctx):
+            reason = output.retry_messages[-1].content or ""
+            agent = output.current_agent_name
+            call_id = current_origin().call_id
+            ctx.write_event_to_stream(Retrying(call_id=call_id, agent=agent, reason=reason))
+        return output
+
+    @step
+    async def parse_agent_output(
+        self, ctx: Context[Any], ev: AgentOutput
+    ) -> StopEvent | AgentInput | ToolCall | None:
+        """Go on with what an agent has said, as core does.
+
+        An answer counts although it is the last that may be given (U35), and an object is streamed
+        as it is written.
+        """
+        agent = _agent_named(self, ev.current_agent_name)
+        parse: _Parse = cast("Any", super()).parse_agent_output
+        if not isinstance(agent, AgentSteps) or not agent.streaming_llm:
+            async with the_last_answer_counts(ctx, ev):
+                return await parse(ctx, ev)
+        if await gives_its_last_word(ctx, ev):
+            site = await site_of_the_last_word(ctx, agent, type(self))
+            with at(site), core_at_work():
+                return await parse(CoreContext(ctx, site), ev)
+        async with the_last_answer_counts(ctx, ev):
+            with _answering(ctx, agent):
+                return await parse(ctx, ev)
+
+    @step
+    async def call_tool(self, ctx: Context[Any], ev: ToolCall) -> ToolCallResult:
+        """Call a tool, as core does; a call that begins again is not streamed again (U34)."""
+        write = ctx.write_event_to_stream
+        with (
+            announced_once(current_run(), ev) as is_new,
+            _written_by(ctx, lambda event: write(event) if is_new(event) else None),
+        ):
+            return await cast("Any", super()).call_tool(ctx, ev)
+
+    @step
+    async def aggregate_tool_results(
+        self, ctx: Context[Any], ev: ToolCallResult
+    ) -> AgentInput | StopEvent | None:
+        """Go on with the results of tools, as core does.
+
+        It is said that another agent goes on, and a tool's output that is the answer is streamed.
+        """
+        before = await ctx.store.get("current_agent_name", default=None)
+        result = await cast("Any", super()).aggregate_tool_results(ctx, ev)
+        after = await ctx.store.get("current_agent_name", default=None)
+        output = result.result if isinstance(result, StopEvent) else None
+        if before != after:
+            called = output.tool_calls if isinstance(output, AgentOutput) else None
+            called = called or await ctx.store.get("current_tool_calls", default=[])
+            reason = _reason(called, after)
+            changed = AgentChanged(from_agent=before, to_agent=after, reason=reason)
+            with coming_from(Origin(agent=before)):
+                ctx.write_event_to_stream(changed)
+        if isinstance(output, AgentOutput):
+            _stream_answer(ctx, output)
+        return result
+
+
+def _agent_named(of: object, name: str) -> object:
+    """The agent of that name: the one itself, or one of a workflow's."""
+    return of.agents.get(name) if isinstance(of, CoreAgentWorkflow) else of
+
+
+@contextmanager
+def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[None, None, None]:
+    """An agent's answer is there, and it may be asked for an object."""
+    run = current_run()
+    site = AnswerSite(
+        running_id(),
+        ctx.write_event_to_stream,
+        run.llm_calls if run is not None else None,
+        agent=agent.name,
+        on_incomplete=agent.on_incomplete,
+        origin=current_origin()._replace(agent=agent.name),
+    )
+    wrap = structured if agent.streaming else None
+    with at(site), core_at_work(wrap), _written_by(ctx, site.write):
+        yield
+
+
+def _stream_answer(ctx: Context[Any], output: AgentOutput) -> None:
+    """Stream a tool's output that is the answer, as answers are streamed (U26)."""
+    said = output.response.content or ""
+    name = output.current_agent_name
+    # Core's step is begun for each result, and again when another came meanwhile; this comes once.
+    with coming_from(Origin(agent=name)):
+        ctx.write_event_to_stream(
+            AgentStream(delta=said, response=said, current_agent_name=name, tool_calls=[])
+        )
+        ctx.write_event_to_stream(output)
+
+
+def _reason(called: list[Any], to_agent: str) -> str:
+    """Why an agent has handed over, in its own words."""
+    for call in reversed(called):
+        if call.tool_name == HANDOFF and call.tool_kwargs.get("to_agent") == to_agent:
+            return str(call.tool_kwargs.get("reason", ""))
+    return ""
+
+
+@contextmanager
+def _written_by(ctx: Any, write: Callable[[Event], Any]) -> Generator[None, None, None]:
+    """What core writes by a context is written in another way.
+
+    An instance attribute shadows the method, as for all steps of ours.
+    """
+    own: dict[str, Any] = ctx.__dict__
+    before = own.get("write_event_to_stream")
+
+    def write_event(event: Event | None) -> None:
+        if event is not None:
+            write(event)
+
+    own["write_event_to_stream"] = write_event
+    try:
+        yield
+    finally:
+        if before is None:
+            del own["write_event_to_stream"]
+        else:
+            own["write_event_to_stream"] = before

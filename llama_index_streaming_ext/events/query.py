@@ -1,0 +1,135 @@
+"""What query engines and chat engines do: retrieval, sub-questions, inner LLM calls, the answer.
+
+Each has a `call_id`, the work that it belongs to, and a `parent_id`, the work that this is a part
+of, so that the tree of all the work can be drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.schema import NodeWithScore
+
+from ..usage import Usage
+from .upstream import Event, StopEvent
+
+
+class QueryEvent(Event):
+    """Base of the events of a query."""
+
+    call_id: str
+    """The id of the work that this event belongs to."""
+    parent_id: str | None = None
+    """The work that it is a part of, None for the query itself."""
+
+
+class QueryStarted(QueryEvent):
+    """A query is asked: the query itself, or one that a part of the engine asks another engine."""
+
+    query: str
+    """The question."""
+    engine: str = ""
+    """The class of the engine that is asked."""
+
+
+class RetrievalStarted(QueryEvent):
+    """A retriever is asked."""
+
+    query: str
+    """What it is asked for."""
+
+
+class SourcesRetrieved(QueryEvent):
+    """A retriever has answered. It has the `call_id` of its `RetrievalStarted`."""
+
+    nodes: list[NodeWithScore]
+    """What it has found."""
+
+
+class SubQuestion(QueryEvent):
+    """A question was split, and this is one of its parts."""
+
+    index: int
+    """Its place among the parts, from 0."""
+    question: str
+    """The part."""
+    tool_name: str = ""
+    """The engine that is going to be asked."""
+
+
+class SubAnswer(QueryEvent):
+    """A part of a question is answered. It has the `call_id` of its `SubQuestion`."""
+
+    index: int
+    """Its place among the parts, from 0."""
+    question: str
+    """The part."""
+    answer: str | None = None
+    """What the engine says, None where it failed."""
+    error: str | None = None
+    """Why there is no answer, None where there is one."""
+
+
+class StepQuery(QueryEvent):
+    """An engine that goes on step by step asks its next question."""
+
+    index: int
+    """The step, from 0."""
+    question: str
+    """What is asked in it."""
+
+
+class EngineSelected(QueryEvent):
+    """A router has chosen."""
+
+    names: list[str]
+    """The engines that are going to be asked."""
+    reasons: list[str] = []
+    """Why, in the words of the selector."""
+
+
+class LLMCallDelta(QueryEvent):
+    """A piece of what an inner LLM call says. It has the `call_id` of its `LLMCallStarted`."""
+
+    purpose: str
+    """What the call is for: `synthesize`, `select`, `sub_questions`, `evaluate`, `transform`, ..."""
+    delta: str
+    """The text that it adds."""
+
+
+class AnswerDelta(Event):
+    """A piece of the answer."""
+
+    delta: str
+    """The text that it adds."""
+
+
+class PartialObject(Event):
+    """What there is so far of a structured answer (`output_cls`)."""
+
+    output: dict[str, Any]
+    """The fields that there are; strings and lists may still grow."""
+
+
+class QueryFinished(StopEvent):
+    """The query is answered: the last event of a query that did not fail."""
+
+    text: str
+    """The whole answer."""
+    sources: list[NodeWithScore] = []
+    """What it is drawn from."""
+    usage: Usage | None = None
+    """The tokens that the providers counted, None where they said nothing."""
+
+
+class QueryFailed(StopEvent):
+    """The query failed: the last event of one that did."""
+
+    error: str
+    """What was raised, as text."""
+    kind: str
+    """The class of what was raised."""
+
+
+class QueryStopped(StopEvent):
+    """The query was stopped: the last event of one that was."""

@@ -1,0 +1,173 @@
+"""Reading an LLM's stream to its end, through an `LLMCall`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any, NoReturn
+
+from .call import LLMCall
+from .fallbacks import open_stream, open_stream_sync
+from .options import Options
+
+
+async def read_chat(
+    call: LLMCall,
+    llm: Any,
+    method: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    strict: bool,
+) -> AsyncGenerator[Any, None]:
+    """Ask an LLM and read its chunks; a caller that needs only the last one gets only that."""
+    take, lead, chunks = call.take, call.max_lead, None
+    try:
+        await call.begin()
+        chunks = await open_stream(
+            llm, method, args, kwargs, strict=strict, on_demand=lead is not None
+        )
+        call.opened()
+        async for chunk in chunks:
+            given = take(chunk)
+            if chunks.streamed is False:
+                call.not_streamed()
+            if given is not None:
+                yield given
+            if lead is not None:
+                await call.room(lead)
+        last = call.end()
+        if last is not None:
+            yield last
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+        if chunks is not None:
+            await chunks.aclose()
+
+
+async def read_completion(
+    call: LLMCall,
+    llm: Any,
+    method: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    strict: bool,
+) -> AsyncGenerator[Any, None]:
+    """Ask an LLM to complete a prompt, and read its chunks."""
+    lead, chunks = call.max_lead, None
+    try:
+        await call.begin()
+        chunks = await open_stream(
+            llm, method, args, kwargs, strict=strict, on_demand=lead is not None
+        )
+        call.opened()
+        async for chunk in chunks:
+            call.take_completion(chunk)
+            if chunks.streamed is False:
+                call.not_streamed()
+            yield chunk
+            if lead is not None:
+                await call.room(lead)
+        call.end_whole()
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+        if chunks is not None:
+            await chunks.aclose()
+
+
+def read_chat_sync(
+    call: LLMCall,
+    llm: Any,
+    method: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    strict: bool,
+) -> Generator[Any, None, None]:
+    """Ask an LLM and read its chunks."""
+    chunks = None
+    try:
+        call.begin_sync()
+        chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
+        call.opened()
+        for chunk in chunks:
+            given = call.take(chunk)
+            if chunks.streamed is False:
+                call.not_streamed()
+            if given is not None:
+                yield given
+        last = call.end()
+        if last is not None:
+            yield last
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+        if chunks is not None:
+            chunks.close()
+
+
+def read_completion_sync(
+    call: LLMCall,
+    llm: Any,
+    method: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    strict: bool,
+) -> Generator[Any, None, None]:
+    """Ask an LLM to complete a prompt, and read its chunks."""
+    chunks = None
+    try:
+        call.begin_sync()
+        chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
+        call.opened()
+        for chunk in chunks:
+            call.take_completion(chunk)
+            if chunks.streamed is False:
+                call.not_streamed()
+            yield chunk
+        call.end_whole()
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+        if chunks is not None:
+            chunks.close()
+
+
+async def answer(llm: Any, options: Options, ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask an LLM for its whole answer."""
+    call = LLMCall(llm, options)
+    try:
+        await call.begin()
+        response = await ask()
+        response = call.take_whole(response)
+        call.end_whole()
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+    return response
+
+
+def answer_sync(llm: Any, options: Options, ask: Callable[[], Any]) -> Any:
+    """Ask an LLM for its whole answer."""
+    call = LLMCall(llm, options)
+    try:
+        call.begin_sync()
+        response = ask()
+        response = call.take_whole(response)
+        call.end_whole()
+    except BaseException as error:
+        _raise(call.failed(error), error)
+    finally:
+        call.over()
+    return response
+
+
+def _raise(error: BaseException, cause: BaseException) -> NoReturn:
+    """Raise an error, with the one that it translates as its cause."""
+    if error is cause:
+        raise error
+    raise error from cause
