@@ -1,0 +1,1 @@
+"""Query and chat engines whose every call streams."""
