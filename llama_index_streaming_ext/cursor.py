@@ -25,6 +25,9 @@ class Cursor(Generic[T]):
 
     __slots__ = ("_internal", "_types", "seq")
 
+    nap = 0.0
+    """How long a reader that is woken again and again waits for more to come together, seconds."""
+
     def __init__(self, after: int, types: tuple[type[Event], ...], internal: bool) -> None:
         self.seq = after
         self._types = types

@@ -34,6 +34,7 @@ class Lead:
         self._closed = closed
         self._furthest = 0
         self._waiting: list[Waiter] = []
+        self._napping: list[Waiter] = []
         self._lock = threading.Lock()
 
     # Readers
@@ -56,12 +57,36 @@ class Lead:
             return
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if isinstance(waiter, ThreadWaiter):
-                waiter.set_result(None)
-            else:
-                with suppress(RuntimeError):  # a loop that is closed waits for nobody
-                    waiter.get_loop().call_soon_threadsafe(resolve, [waiter])
+        _resolve_all(waiting)
+
+    def nap(self, seconds: float) -> None:
+        """Let a reader's thread wait, until the writer waits for it, or the log is closed."""
+        waiter = ThreadWaiter()
+        with self._lock:
+            self._napping.append(waiter)
+        if not (self._waiting or self._closed()):
+            waiter.wait(seconds)
+
+    async def anap(self, seconds: float) -> None:
+        """What `nap` does, for a reader that is a task."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._napping.append(waiter)
+        if self._waiting or self._closed():
+            return
+        timer = loop.call_later(seconds, resolve, [waiter])
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def wake(self) -> None:
+        """The writer waits for readers, or has ended: there is nothing to nap for."""
+        if self._napping:
+            with self._lock:
+                napping, self._napping = self._napping, []
+            _resolve_all(napping)
 
     def unbind(self) -> None:
         """Let the writer go on to the end."""
@@ -94,6 +119,7 @@ class Lead:
             waiter = ThreadWaiter()
             with self._lock:
                 self._waiting.append(waiter)
+            self.wake()
             while not self._is_free(lead) and not waiter.wait(_LOOK):
                 pass
         return self._fastest() + lead
@@ -106,6 +132,7 @@ class Lead:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             with self._lock:
                 self._waiting.append(waiter)
+            self.wake()
             # A reader of another thread may have come on before it was told to say so.
             if self.unbounded or self._closed() or there_is_room():
                 return
@@ -118,3 +145,12 @@ class Lead:
     def _fastest(self) -> int:
         with self._lock:
             return max(self._furthest, *(cursor.seq for cursor in self.cursors), 0)
+
+
+def _resolve_all(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        if isinstance(waiter, ThreadWaiter):
+            waiter.set_result(None)
+        else:
+            with suppress(RuntimeError):  # a loop that is closed waits for nobody
+                waiter.get_loop().call_soon_threadsafe(resolve, [waiter])

@@ -152,10 +152,10 @@ class _UpTo(NamedTuple):
     """The text up to a delta. Equal for the same delta, so that its events are equal too."""
 
     deltas: list[str]
-    index: int
+    last: int
 
     def __call__(self) -> str:
-        return "".join(self.deltas[: self.index + 1])
+        return "".join(self.deltas[: self.last + 1])
 
 
 class Arguments(Series):

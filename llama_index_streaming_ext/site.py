@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -29,6 +29,8 @@ class Site:
         run_id: the run that the calls belong to.
         write: writes an event into its stream, from any thread.
         numbers: gives the numbers of the run's calls, from 1; None where nobody counts them.
+        room: waits until the run's readers are less than so many records behind; None where
+            nobody knows them.
 
     Attributes:
         run_id: as given.
@@ -53,9 +55,11 @@ class Site:
         run_id: str,
         write: Callable[[Event], None],
         numbers: itertools.count[int] | None = None,
+        room: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self.run_id = run_id
         self.write = write
+        self._room = room
         # Where the run is not ours, several sites of it must not give the same number.
         self._numbers = numbers or _alone
 
@@ -70,6 +74,10 @@ class Site:
     def begin_sync(self, started: LLMCallStarted) -> None:
         """A call is going to be made, by synchronous code."""
         self.write(started)
+
+    def takes(self, call_id: str) -> bool:
+        """Whether it writes the text of a call that has begun itself."""
+        return self.takes_text
 
     def opened(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
@@ -95,8 +103,17 @@ class Site:
         token = series.next(0.0, delta)
         self.write(token.event())
 
+    def has_room(self) -> bool:
+        """Whether the readers are certainly near enough, so that `room` need not be asked."""
+        return False
+
     async def room(self, lead: int) -> None:
         """Wait until the readers are less than `lead` chunks behind."""
+        if self._room is not None:
+            await self._room(lead)
+
+    def room_sync(self, lead: int) -> None:
+        """What `room` does, in a thread that may block."""
 
 
 def current_site() -> Site | None:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # A reader that is behind takes so many records at once, and lets others run in between.
 _BATCH = 64
+# How long a thread that has read all waits for more to come together, seconds.
+_NAP = 0.002
 # How often a reader on another thread's loop looks whether the writer's loop still lives, seconds.
 _LOST_CHECK = 0.25
 
@@ -133,7 +135,9 @@ class EventStream:
         self._compactor.run_over()
         self._ending = ending
         seq = len(self._log.entries) + 1
-        return self._log.close(Record(seq, self._now(), shallow_copy(event), terminal=True))
+        seq = self._log.close(Record(seq, self._now(), shallow_copy(event), terminal=True))
+        self.lead.wake()
+        return seq
 
     def written_on(self, loop: asyncio.AbstractEventLoop, lost: Callable[[], None]) -> None:
         """Tell which event loop the writer lives on.
@@ -248,6 +252,7 @@ class EventStream:
         loop = asyncio.get_running_loop()
         elsewhere = self._writer_loop is not None and self._writer_loop is not loop
         waiter = None
+        nap, woken = cursor.nap, 0.0
         try:
             while True:
                 seq = cursor.seq
@@ -258,6 +263,8 @@ class EventStream:
                     waiter = log.waiter(seq, loop)
                     if waiter is not None:
                         await (self._park_elsewhere(waiter) if elsewhere else waiter)
+                    if nap:
+                        woken = await self._nap(nap, woken)
                     continue
                 while seq < end:
                     cursor.seq = seq = seq + 1
@@ -274,6 +281,18 @@ class EventStream:
             self.lead.detached(cursor)
             if not self.lead.cursors:
                 self.built.clear()
+
+    async def _nap(self, seconds: float, woken: float) -> float:
+        """Wait for more, where the last wake-up was so short ago: waking costs more than a token.
+
+        Returns:
+            When the reader went on.
+        """
+        now = time.perf_counter()
+        if now - woken < seconds and not self._log.closed:
+            await self.lead.anap(seconds)
+            return time.perf_counter()
+        return now
 
     def read_sync(
         self,
@@ -297,6 +316,7 @@ class EventStream:
         cursor.opened()
         self.lead.attached(cursor)
         log, entries = self._log, self._log.entries
+        began = len(entries)
         try:
             while True:
                 seq = cursor.seq
@@ -304,6 +324,10 @@ class EventStream:
                 if seq >= end:
                     if self._nothing_comes(seq, follow=True, elsewhere=True):
                         return
+                    if seq > began:
+                        # A thread that is woken for each token costs more than the token.
+                        self.lead.nap(_NAP)
+                        began = seq
                     waiter = log.thread_waiter(seq)
                     while waiter is not None and not waiter.wait(_LOST_CHECK):
                         if self._is_lost():

@@ -98,7 +98,7 @@ def test_a_call_that_is_over_keeps_no_response() -> None:
     compactor = Compactor()
     made = [compactor.token(event, 0.0) for event in call("a", "b")]
     compactor.run_over()
-    assert made[-1].call.last == ""
+    assert made[-1].series.last == ""
     assert made[-1].event().response == "ab"
 
 

@@ -27,6 +27,8 @@ from .fragments import reader_for as chunk_reader_for
 from .options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llama_index.core.base.llms.types import ChatResponse
     from llama_index.core.llms import LLM
 
@@ -69,9 +71,8 @@ class LLMCall:
         self.id = site.call_id() if site is not None else lone_call_id()
         self.reader = chunk_reader_for(llm)
         self.last: Any = None
-        self.takes_text = site is not None and site.takes_text
-        told = site is not None and (site.takes_text or site.hears_text)
-        self._tell = site.text if site is not None and told else None
+        self.takes_text = False
+        self._tell: Callable[[str, str, str | None, Any], None] | None = None
         self.finish_reason: str | None = None
         self._llm = llm
         self._options = options
@@ -89,10 +90,19 @@ class LLMCall:
         of_site = self.site.max_lead if self.site is not None else None
         return of_site if of_site is not None else self._options.max_lead
 
+    def has_room(self) -> bool:
+        """Whether the readers are certainly near enough, so that `room` need not be asked."""
+        return self.site is None or self.site.has_room()
+
     async def room(self, lead: int) -> None:
         """Wait until the readers of the run are less than `lead` chunks behind."""
         if self.site is not None:
             await self.site.room(lead)
+
+    def room_sync(self, lead: int) -> None:
+        """What `room` does, in a thread that may block."""
+        if self.site is not None:
+            self.site.room_sync(lead)
 
     # The beginning
 
@@ -101,12 +111,18 @@ class LLMCall:
         self._begun = time.monotonic()
         if self.site is not None:
             await self.site.begin(self._started())
+            self._told_by(self.site)
 
     def begin_sync(self) -> None:
         """The LLM is going to be asked, by synchronous code."""
         self._begun = time.monotonic()
         if self.site is not None:
             self.site.begin_sync(self._started())
+            self._told_by(self.site)
+
+    def _told_by(self, site: Site) -> None:
+        self.takes_text = site.takes(self.id)
+        self._tell = site.text if self.takes_text or site.hears_text else None
 
     def opened(self) -> None:
         """The LLM has taken the call: it can stream, as far as it says."""
@@ -145,17 +161,19 @@ class LLMCall:
             return None
         return self.reader.repaired(chunk) if self._options.repairs else chunk
 
-    def take_completion(self, chunk: Any) -> None:
-        """Take in a chunk of a completion."""
+    def take_completion(self, chunk: CompletionResponse) -> CompletionResponse | None:
+        """Take in a chunk of a completion. Returns what `take` does."""
         self.last = chunk
-        if not chunk.delta:
+        delta = chunk.delta
+        if not delta:
             self._look_at(chunk.raw)
-            return
-        if self._ttft is None:
-            self._ttft = time.monotonic() - self._begun
-        self._pending_raw = chunk.raw
-        if self._tell is not None:
-            self._tell(self.id, chunk.delta, None, chunk.raw)
+        else:
+            if self._ttft is None:
+                self._ttft = time.monotonic() - self._begun
+            self._pending_raw = chunk.raw
+            if self._tell is not None:
+                self._tell(self.id, delta, None, chunk.raw)
+        return None if self.takes_text else chunk
 
     def take_whole(self, response: Any) -> Any:
         """Take in the answer of a call that is not streamed.
@@ -218,6 +236,15 @@ class LLMCall:
             return None
         last = self.reader.repaired(self.last) if self._options.repairs else self.last
         return _whole(last, self.text)
+
+    def end_completion(self) -> CompletionResponse | None:
+        """The LLM has completed the prompt. Returns and raises what `end` does."""
+        self._look_at(self._pending_raw)
+        self._judge()
+        if not self.takes_text or self.last is None:
+            return None
+        last: CompletionResponse = self.last
+        return last.model_copy(update={"delta": last.text})
 
     def end_whole(self) -> None:
         """An answer that is not streamed is there. Raises what `end` raises."""

@@ -88,7 +88,7 @@ def _blocks(llm: LLM, method: str) -> bool:
     if getattr(llm, "sync_only", False) is True:
         return True
     cls = type(llm)
-    if _share(cls, FunctionCallingLLM, method):
+    if method.endswith("_with_tools") and _share(cls, FunctionCallingLLM, method):
         # Core's default goes on to the method without tools.
         return _blocks(llm, method.removesuffix("_with_tools"))
     named = (c for c in cls.__mro__ if f"{c.__module__}.{c.__qualname__}" in _KNOWN)

@@ -32,7 +32,7 @@ async def read_chat(
                 call.not_streamed()
             if given is not None:
                 yield given
-            if lead is not None:
+            if lead is not None and not call.has_room():
                 await call.room(lead)
         last = call.end()
         if last is not None:
@@ -62,13 +62,16 @@ async def read_completion(
         )
         call.opened()
         async for chunk in chunks:
-            call.take_completion(chunk)
+            given = call.take_completion(chunk)
             if chunks.streamed is False:
                 call.not_streamed()
-            yield chunk
-            if lead is not None:
+            if given is not None:
+                yield given
+            if lead is not None and not call.has_room():
                 await call.room(lead)
-        call.end_whole()
+        last = call.end_completion()
+        if last is not None:
+            yield last
     except BaseException as error:
         _raise(call.failed(error), error)
     finally:
@@ -86,7 +89,7 @@ def read_chat_sync(
     strict: bool,
 ) -> Generator[Any, None, None]:
     """Ask an LLM and read its chunks."""
-    chunks = None
+    lead, chunks = call.max_lead, None
     try:
         call.begin_sync()
         chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
@@ -97,6 +100,8 @@ def read_chat_sync(
                 call.not_streamed()
             if given is not None:
                 yield given
+            if lead is not None and not call.has_room():
+                call.room_sync(lead)
         last = call.end()
         if last is not None:
             yield last
@@ -117,17 +122,22 @@ def read_completion_sync(
     strict: bool,
 ) -> Generator[Any, None, None]:
     """Ask an LLM to complete a prompt, and read its chunks."""
-    chunks = None
+    lead, chunks = call.max_lead, None
     try:
         call.begin_sync()
         chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
         call.opened()
         for chunk in chunks:
-            call.take_completion(chunk)
+            given = call.take_completion(chunk)
             if chunks.streamed is False:
                 call.not_streamed()
-            yield chunk
-        call.end_whole()
+            if given is not None:
+                yield given
+            if lead is not None and not call.has_room():
+                call.room_sync(lead)
+        last = call.end_completion()
+        if last is not None:
+            yield last
     except BaseException as error:
         _raise(call.failed(error), error)
     finally:

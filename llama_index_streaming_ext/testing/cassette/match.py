@@ -8,7 +8,8 @@ does not depend on it or because each class says it in its own way:
 - the ids of tool calls, which are numbered anew; text blocks without text;
 - the form and the order of the tools (their names, descriptions and parameters are compared),
   `strict` and `additionalProperties`, `parallel_tool_calls`, the class's word for a tool choice;
-- of a response format, all but the name of its schema.
+- of a response format, all but the name of its schema;
+- whether the usage is asked for (`stream_options`): it comes as it was recorded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-_SAME = frozenset({"parallel_tool_calls", "allow_parallel_tool_calls", "strict", "formatted"})
+_SAME = frozenset(
+    {"parallel_tool_calls", "allow_parallel_tool_calls", "strict", "formatted", "stream_options"}
+)
 _FORMATS = ("response_format", "text_format", "text", "format", "response_schema")
 _CHOICES = {"any": "required", "auto": None}
 

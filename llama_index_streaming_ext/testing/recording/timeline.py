@@ -10,6 +10,7 @@ from llama_index_streaming_ext.events import (
     AgentInput,
     AgentOutput,
     AgentStream,
+    AnswerDelta,
     Event,
     InternalDispatchEvent,
     StopEvent,
@@ -43,7 +44,7 @@ def delta_of(item: object) -> str:
         item = item.event
     if isinstance(item, str):
         return item
-    if isinstance(item, Event) and not isinstance(item, AgentStream):
+    if isinstance(item, Event) and not isinstance(item, AgentStream | AnswerDelta):
         # The deltas of other events are no text of the answer: arguments of a tool, for one.
         return ""
     delta = getattr(item, "delta", None)
