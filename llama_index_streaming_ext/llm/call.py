@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..events import Event, Incomplete, LLMCallFinished, LLMCallStarted, NotStreamed
 from ..series import Arguments
-from ..site import OnIncomplete, current_site, lone_call_id
+from ..site import OnIncomplete, Site, current_site, lone_call_id
 from ..usage import Usage, says_the_end, usage_of
 from .broken import translated
 from .finish import reader_for as finish_reader_for
@@ -29,7 +29,7 @@ from .options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llama_index.core.base.llms.types import ChatResponse
+    from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
     from llama_index.core.llms import LLM
 
 logger = logging.getLogger("llama_index_streaming_ext")
@@ -82,6 +82,7 @@ class LLMCall:
         self._begun = time.monotonic()
         self._ttft: float | None = None
         self._arguments: dict[int, Arguments] = {}
+        self._whole = False
         self._over = False
 
     @property
@@ -161,7 +162,7 @@ class LLMCall:
             return None
         return self.reader.repaired(chunk) if self._options.repairs else chunk
 
-    def take_completion(self, chunk: CompletionResponse) -> CompletionResponse | None:
+    def take_completion(self, chunk: Any) -> Any:
         """Take in a chunk of a completion. Returns what `take` does."""
         self.last = chunk
         delta = chunk.delta
@@ -232,6 +233,7 @@ class LLMCall:
         self._look_at(self._pending_raw)
         self._take_fragments(self.reader.end())
         self._judge()
+        self._whole = True
         if not self.takes_text or self.last is None:
             return None
         last = self.reader.repaired(self.last) if self._options.repairs else self.last
@@ -241,6 +243,7 @@ class LLMCall:
         """The LLM has completed the prompt. Returns and raises what `end` does."""
         self._look_at(self._pending_raw)
         self._judge()
+        self._whole = True
         if not self.takes_text or self.last is None:
             return None
         last: CompletionResponse = self.last
@@ -263,6 +266,9 @@ class LLMCall:
         if self._over:
             return
         self._over = True
+        if self._whole:
+            # All is there; it is the caller who does not want the last chunk.
+            error = None
         broken_off = isinstance(error, _BROKEN_OFF)
         if broken_off:
             self.finish_reason = "cancelled"

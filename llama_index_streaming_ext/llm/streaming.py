@@ -9,6 +9,7 @@ from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
+from ..left_open import begun_here
 from ..site import OnIncomplete
 from .asking import usage_kwargs
 from .call import LLMCall
@@ -114,13 +115,15 @@ class StreamingLLM(_Base):
         """Stream the completion of a prompt, as the inner LLM does."""
         call, inner, options = self._call()
         kwargs = self._asking("astream_complete", kwargs)
-        return read_completion(call, inner, "astream_complete", args, kwargs, options.strict)
+        chunks = read_completion(call, inner, "astream_complete", args, kwargs, options.strict)
+        return begun_here(chunks)
 
     def stream_complete(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
         """Stream the completion of a prompt, as the inner LLM does."""
         call, inner, options = self._call()
         kwargs = self._asking("stream_complete", kwargs)
-        return read_completion_sync(call, inner, "stream_complete", args, kwargs, options.strict)
+        chunks = read_completion_sync(call, inner, "stream_complete", args, kwargs, options.strict)
+        return begun_here(chunks)
 
     # Whole answers
 
@@ -159,14 +162,15 @@ class StreamingLLM(_Base):
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
         call, inner, options = self._call()
-        return read_chat(call, inner, method, args, self._asking(method, kwargs), options.strict)
+        kwargs = self._asking(method, kwargs)
+        return begun_here(read_chat(call, inner, method, args, kwargs, options.strict))
 
     def _stream(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, None, None]:
         call, inner, options = self._call()
         kwargs = self._asking(method, kwargs)
-        return read_chat_sync(call, inner, method, args, kwargs, options.strict)
+        return begun_here(read_chat_sync(call, inner, method, args, kwargs, options.strict))
 
 
 class StreamingToolLLM(StreamingLLM):
