@@ -11,12 +11,34 @@ import re
 
 from llama_index.llms.openai import OpenAI
 
-from llama_index_streaming_ext.testing import FakeOpenAI, Request, Turn, refusal, text, tool_call, wait
+from llama_index_streaming_ext.testing import (
+    FakeOpenAI,
+    Request,
+    Turn,
+    refusal,
+    text,
+    tool_call,
+    wait,
+)
 
 __all__ = ["OpenAI"]
 
 # What is answered to a question (by a word that occurs in it).
 _ANSWERS = {
+    # What core's sub-question engine asks: the parts of a question, an answer drawn from theirs.
+    "<Tools>": """{"items": [
+        {"sub_question": "How high is the tower?", "tool_name": "lighthouse"},
+        {"sub_question": "Which boat goes to Gull Rock?", "tool_name": "ferries"}]}""",
+    "Sub question:": "It is a climb of 196 steps, without a lift. The Kittiwake takes you there, "
+    "if the wind is not above force six.",
+    "How high is the tower": "The tower is 38 metres high and has 196 steps.",
+    "Which boat": "The Kittiwake, unless the wind is above force six.",
+    "How high is the lighthouse": "The lighthouse on Gull Rock is 38 metres high. To its lamp it "
+    "is a climb of 196 steps.",
+    # A query engine is asked, and then the agent whose tool it is.
+    "Query: Who was the last keeper": "The last keeper of the lighthouse was Jorun Aas. She left "
+    "in 1987, when the light was made automatic.",
+    "Who was the last keeper": "It was Jorun Aas, who left in 1987.",
     "Moby Dick": "Call me Ishmael. Some years ago - never mind how long precisely - having little "
     "or no money in my purse, I thought I would sail about a little and see the watery part of "
     "the world.",
@@ -40,6 +62,8 @@ def answer(request: Request) -> Turn:
         return Turn(*(part for n in range(1, 400) for part in (text(f"wave {n} "), wait(0.02))))
     if "tides" in asked and request.messages[-1]["role"] != "tool":
         return Turn(tool_call("search_archive", query="tides"))
+    if "library" in request.tool_names and request.messages[-1]["role"] != "tool":
+        return Turn(tool_call("library", input=asked))
     if request.tools and request.messages[-1]["role"] != "tool":
         return Turn(tool_call(request.tool_names[0], query="weather in San Francisco"))
     said = next((said for word, said in _ANSWERS.items() if word in asked), "I do not know.")

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from .errors import MissingDependency as MissingDependency
     from .errors import MissingInput as MissingInput
     from .errors import ModelRefused as ModelRefused
+    from .errors import NoStructuredAnswer as NoStructuredAnswer
     from .errors import NotInStep as NotInStep
     from .errors import ProviderFailed as ProviderFailed
     from .errors import RunCancelled as RunCancelled
     from .errors import RunLost as RunLost
     from .errors import StepCancelled as StepCancelled
     from .errors import StreamingError as StreamingError
+    from .errors import StreamStopped as StreamStopped
     from .errors import StreamTruncated as StreamTruncated
     from .errors import UndecodableRecord as UndecodableRecord
     from .errors import UnregisteredEvent as UnregisteredEvent
@@ -50,17 +52,31 @@ if TYPE_CHECKING:
     from .events import AgentSetup as AgentSetup
     from .events import AgentStream as AgentStream
     from .events import AgentStreamStructuredOutput as AgentStreamStructuredOutput
+    from .events import AnswerDelta as AnswerDelta
     from .events import CodeDelta as CodeDelta
+    from .events import EngineSelected as EngineSelected
     from .events import Event as Event
     from .events import HumanResponseEvent as HumanResponseEvent
     from .events import Incomplete as Incomplete
     from .events import InputRequiredEvent as InputRequiredEvent
+    from .events import LLMCallDelta as LLMCallDelta
     from .events import LLMCallFinished as LLMCallFinished
     from .events import LLMCallStarted as LLMCallStarted
     from .events import NotStreamed as NotStreamed
+    from .events import PartialObject as PartialObject
+    from .events import QueryEvent as QueryEvent
+    from .events import QueryFailed as QueryFailed
+    from .events import QueryFinished as QueryFinished
+    from .events import QueryStarted as QueryStarted
+    from .events import QueryStopped as QueryStopped
+    from .events import RetrievalStarted as RetrievalStarted
     from .events import Retrying as Retrying
+    from .events import SourcesRetrieved as SourcesRetrieved
     from .events import StartEvent as StartEvent
+    from .events import StepQuery as StepQuery
     from .events import StopEvent as StopEvent
+    from .events import SubAnswer as SubAnswer
+    from .events import SubQuestion as SubQuestion
     from .events import ToolCall as ToolCall
     from .events import ToolCallDelta as ToolCallDelta
     from .events import ToolCallResult as ToolCallResult
@@ -81,6 +97,11 @@ if TYPE_CHECKING:
     from .outcome import Snapshot as Snapshot
     from .progress import emit_progress as emit_progress
     from .progress import tool_progress as tool_progress
+    from .query.chat import StreamingChatEngine as StreamingChatEngine
+    from .query.engine import StreamingQueryEngine as StreamingQueryEngine
+    from .query.engine import stream_query as stream_query
+    from .query.synthesizer import ResponseSynthesizer as ResponseSynthesizer
+    from .query.tool import StreamingQueryEngineTool as StreamingQueryEngineTool
     from .record import Record as Record
     from .steps import stream_writer as stream_writer
     from .stream import EventStream as EventStream
@@ -96,11 +117,13 @@ _WHERE = {
     "AgentStream": ".events",
     "AgentStreamStructuredOutput": ".events",
     "AgentWorkflow": ".agents",
+    "AnswerDelta": ".events",
     "CodeActAgent": ".agents",
     "CodeDelta": ".events",
     "ConnectionLost": ".errors",
     "ContentFiltered": ".errors",
     "Context": "workflows",
+    "EngineSelected": ".events",
     "Event": ".events",
     "EventStream": ".stream",
     "FunctionAgent": ".agents",
@@ -108,6 +131,7 @@ _WHERE = {
     "Incomplete": ".events",
     "IncompleteResponse": ".errors",
     "InputRequiredEvent": ".events",
+    "LLMCallDelta": ".events",
     "LLMCallFinished": ".events",
     "LLMCallStarted": ".events",
     "LengthLimit": ".errors",
@@ -115,23 +139,40 @@ _WHERE = {
     "MissingDependency": ".errors",
     "MissingInput": ".errors",
     "ModelRefused": ".errors",
+    "NoStructuredAnswer": ".errors",
     "NotInStep": ".errors",
     "NotStreamed": ".events",
     "Outcome": ".outcome",
+    "PartialObject": ".events",
     "ProviderFailed": ".errors",
+    "QueryEvent": ".events",
+    "QueryFailed": ".events",
+    "QueryFinished": ".events",
+    "QueryStarted": ".events",
+    "QueryStopped": ".events",
     "ReActAgent": ".agents",
     "Record": ".record",
+    "ResponseSynthesizer": ".query.synthesizer",
+    "RetrievalStarted": ".events",
     "Retrying": ".events",
     "RunCancelled": ".errors",
     "RunLost": ".errors",
     "Snapshot": ".outcome",
+    "SourcesRetrieved": ".events",
     "StartEvent": ".events",
     "StepCancelled": ".errors",
+    "StepQuery": ".events",
     "StopEvent": ".events",
+    "StreamStopped": ".errors",
     "StreamTruncated": ".errors",
     "StreamingError": ".errors",
+    "StreamingChatEngine": ".query.chat",
     "StreamingHandler": ".handler",
     "StreamingLLM": ".llm.streaming",
+    "StreamingQueryEngine": ".query.engine",
+    "StreamingQueryEngineTool": ".query.tool",
+    "SubAnswer": ".events",
+    "SubQuestion": ".events",
     "ToolCall": ".events",
     "ToolCallDelta": ".events",
     "ToolCallResult": ".events",
@@ -153,6 +194,7 @@ _WHERE = {
     "register_finish_reason": ".llm.finish",
     "register_sync_only": ".llm.fallbacks",
     "step": "workflows",
+    "stream_query": ".query.engine",
     "stream_run": ".handler",
     "stream_writer": ".steps",
     "tool_progress": ".progress",

@@ -21,15 +21,17 @@ class Cursor(Generic[T]):
 
     Attributes:
         seq: the last record that the reader has passed.
+        woken: when it was last woken, by the clock of `time.perf_counter`.
     """
 
-    __slots__ = ("_internal", "_types", "seq")
+    __slots__ = ("_internal", "_types", "seq", "woken")
 
     nap = 0.0
     """How long a reader that is woken again and again waits for more to come together, seconds."""
 
     def __init__(self, after: int, types: tuple[type[Event], ...], internal: bool) -> None:
         self.seq = after
+        self.woken = 0.0
         self._types = types
         self._internal = internal
 

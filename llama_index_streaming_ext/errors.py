@@ -15,6 +15,8 @@ StreamingError
 │   ├── ContentFiltered the provider's filter withheld the answer, or the rest of it
 │   └── StreamTruncated the provider's stream just ended, without saying that it was the end
 ├── StreamStopped       a response that is read was stopped before its end
+├── NoStructuredAnswer  an engine cannot answer with the object that it is asked for (also a
+│                       ValueError)
 ├── ProviderFailed      the provider said in its stream that it had failed
 ├── ConnectionLost      the connection to the provider broke, or brought what cannot be read
 └── MissingDependency   an optional dependency is not installed (also an ImportError)
@@ -189,6 +191,10 @@ class StreamStopped(StreamingError):
     def __init__(self, text: str = "") -> None:
         super().__init__(f"The response was stopped after {len(text)} characters.")
         self.text = text
+
+
+class NoStructuredAnswer(StreamingError, ValueError):
+    """A query engine cannot answer with the object that it is asked for (`output_cls`, U63)."""
 
 
 class ProviderFailed(StreamingError):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .cursor import Cursor
 from .log.memory import ThreadWaiter, Waiter, resolve
 
-# How often a writer that waits looks whether the log was closed meanwhile, seconds.
+# How often a writer that waits looks whether the log was closed meanwhile, or the event loop of a
+# reader, which nobody is told of, seconds.
 _LOOK = 0.25
 
 
@@ -23,31 +24,37 @@ class Lead:
         closed: whether the log is closed, so that nothing more is written.
 
     Attributes:
-        cursors: the readers that are attached.
+        cursors: the readers that are attached, with the event loop of each; None for a thread.
         unbounded: whether the writer may go on however few have been read.
     """
 
     def __init__(self, newest: Callable[[], int], closed: Callable[[], bool]) -> None:
-        self.cursors: set[Cursor[Any]] = set()
+        self.cursors: dict[Cursor[Any], asyncio.AbstractEventLoop | None] = {}
         self.unbounded = False
         self._newest = newest
         self._closed = closed
         self._furthest = 0
-        self._waiting: list[Waiter] = []
-        self._napping: list[Waiter] = []
-        self._lock = threading.Lock()
+        self._waiting: set[Waiter] = set()
+        self._napping: set[Waiter] = set()
+        # Reentrant: garbage may be collected under it, and in it a reader, which then detaches.
+        self._lock = threading.RLock()
 
     # Readers
 
-    def attached(self, cursor: Cursor[Any]) -> None:
-        """A reader begins."""
+    def attached(self, cursor: Cursor[Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """A reader begins.
+
+        Args:
+            cursor: the reader.
+            loop: the event loop that it reads on, None for a thread.
+        """
         with self._lock:
-            self.cursors.add(cursor)
+            self.cursors[cursor] = loop
 
     def detached(self, cursor: Cursor[Any]) -> None:
         """A reader has gone."""
         with self._lock:
-            self.cursors.discard(cursor)
+            self.cursors.pop(cursor, None)
             self._furthest = max(self._furthest, cursor.seq)
         self.came_on()
 
@@ -56,36 +63,40 @@ class Lead:
         if not self._waiting:
             return
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, set()
         _resolve_all(waiting)
 
     def nap(self, seconds: float) -> None:
         """Let a reader's thread wait, until the writer waits for it, or the log is closed."""
         waiter = ThreadWaiter()
-        with self._lock:
-            self._napping.append(waiter)
-        if not (self._waiting or self._closed()):
-            waiter.wait(seconds)
+        with self._napper(waiter):
+            if not (self._waiting or self._closed()):
+                waiter.wait(seconds)
 
     async def anap(self, seconds: float) -> None:
         """What `nap` does, for a reader that is a task."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
+        with self._napper(waiter):
+            if not (self._waiting or self._closed()):
+                await _at_most(waiter, seconds)
+
+    @contextmanager
+    def _napper(self, waiter: Waiter) -> Generator[None, None, None]:
+        """A reader naps: `wake` resolves its waiter."""
         with self._lock:
-            self._napping.append(waiter)
-        if self._waiting or self._closed():
-            return
-        timer = loop.call_later(seconds, resolve, [waiter])
+            self._napping.add(waiter)
         try:
-            await waiter
+            yield
         finally:
-            timer.cancel()
+            with self._lock:
+                self._napping.discard(waiter)
 
     def wake(self) -> None:
         """The writer waits for readers, or has ended: there is nothing to nap for."""
         if self._napping:
             with self._lock:
-                napping, self._napping = self._napping, []
+                napping, self._napping = self._napping, set()
             _resolve_all(napping)
 
     def unbind(self) -> None:
@@ -117,11 +128,10 @@ class Lead:
         """What `demand` does, for a writer that is a thread."""
         while not self._is_free(lead):
             waiter = ThreadWaiter()
-            with self._lock:
-                self._waiting.append(waiter)
-            self.wake()
-            while not self._is_free(lead) and not waiter.wait(_LOOK):
-                pass
+            with self._waiting_writer(waiter):
+                self.wake()
+                while not self._is_free(lead) and not waiter.wait(_LOOK):
+                    pass
         return self._fastest() + lead
 
     def _is_free(self, lead: int) -> bool:
@@ -130,24 +140,49 @@ class Lead:
     async def _until(self, there_is_room: Callable[[], bool]) -> None:
         while not (self.unbounded or self._closed() or there_is_room()):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            with self._waiting_writer(waiter):
+                self.wake()
+                # A reader of another thread may have come on before it was told to say so.
+                if self.unbounded or self._closed() or there_is_room():
+                    return
+                await _at_most(waiter, _LOOK)
+
+    @contextmanager
+    def _waiting_writer(self, waiter: Waiter) -> Generator[None, None, None]:
+        """The writer waits: `came_on` resolves its waiter."""
+        with self._lock:
+            self._waiting.add(waiter)
+        try:
+            yield
+        finally:
             with self._lock:
-                self._waiting.append(waiter)
-            self.wake()
-            # A reader of another thread may have come on before it was told to say so.
-            if self.unbounded or self._closed() or there_is_room():
-                return
-            await waiter
+                self._waiting.discard(waiter)
 
     def _slowest(self) -> int:
         with self._lock:
-            return min((cursor.seq for cursor in self.cursors), default=self._newest())
+            # Nobody can go on with a reader whose loop is closed, nor close it.
+            seqs = [
+                cursor.seq
+                for cursor, loop in self.cursors.items()
+                if loop is None or not loop.is_closed()
+            ]
+        return min(seqs, default=self._newest())
 
     def _fastest(self) -> int:
         with self._lock:
             return max(self._furthest, *(cursor.seq for cursor in self.cursors), 0)
 
 
-def _resolve_all(waiters: list[Waiter]) -> None:
+async def _at_most(waiter: asyncio.Future[None], seconds: float) -> None:
+    """Wait on a future of the running loop, for so long at most; it is done then."""
+    timer = waiter.get_loop().call_later(seconds, resolve, [waiter])
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+def _resolve_all(waiters: Iterable[Waiter]) -> None:
     for waiter in waiters:
         if isinstance(waiter, ThreadWaiter):
             waiter.set_result(None)

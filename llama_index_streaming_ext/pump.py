@@ -22,6 +22,7 @@ from workflows.events import StepState
 from .compact import shallow_copy
 from .events import (
     Event,
+    LLMCallFinished,
     StepStateChanged,
     StopEvent,
     WorkflowCancelledEvent,
@@ -123,7 +124,14 @@ class Pump:
             self._release(hold=not lost)
         if self._holding is not None:
             self._holding.cancel()
+        self._log_calls_that_ended_with_it()
         return self.held
+
+    def _log_calls_that_ended_with_it(self) -> None:
+        """Log how LLM calls ended that the end has broken off: what they have used is in there."""
+        for event, origin in self.behind:
+            if isinstance(event, LLMCallFinished):
+                self.stream.append(event, origin)
 
     def _take(self, event: Event) -> None:
         """Log an event, or hold it while it may be the last one."""

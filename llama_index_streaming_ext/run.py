@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
-import itertools
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -37,7 +36,7 @@ from .events import (
 from .plain import PlainReaders
 from .pump import HOLD, Pump
 from .record import Ending
-from .site import Site, at
+from .site import Calls, Site, at
 from .stream import EventStream
 from .writer import writing_straight
 
@@ -94,7 +93,7 @@ class Run:
         guarded: as given.
         pump: the way of the events into the log.
         plain: the readers that `stream_events()` gives.
-        llm_calls: the numbers of the LLM calls that its steps make.
+        llm_calls: the LLM calls that its steps make.
         attempts: how often its steps were begun with the same input.
     """
 
@@ -115,7 +114,7 @@ class Run:
         self.pump = Pump(self.stream, direct=direct)
         self.pump.on_end = self._finish
         self.plain = PlainReaders(self.stream)
-        self.llm_calls = itertools.count(1)
+        self.llm_calls = Calls()
         self.attempts = Attempts()
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
@@ -194,8 +193,11 @@ class Run:
         """What the current step writes goes into the log, and so do the LLM calls that it makes."""
         ctx = Context.get_step_context()
         writing = writing_straight(ctx, self.pump, self.loop) if self.pump.direct else nullcontext()
-        with writing, at(Site(self.upstream.run_id, ctx.write_event_to_stream, self.llm_calls)):
-            yield
+        with writing:
+            # Looked up now: while it is written straight, the context's method is another one.
+            write, room = ctx.write_event_to_stream, self.stream.room
+            with at(Site(self.upstream.run_id, write, self.llm_calls, room)):
+                yield
 
     # The pump
 
@@ -242,6 +244,8 @@ class Run:
         ending = self._ending()
         last = self.pump.settle(lambda held: self._announces(held, ending))
         last = last or terminal_event(ending)
+        for event in self.llm_calls.broken_off():
+            self.stream.append(event)
         self.stream.close(said_both_ways(last), ending)
         self._after(ending)
 

@@ -18,8 +18,30 @@ OnIncomplete = Literal["event", "raise"]
 
 _current: ContextVar[Site | None] = ContextVar("llama_index_streaming_ext.site", default=None)
 _origin: ContextVar[Origin] = ContextVar("llama_index_streaming_ext.origin", default=NOWHERE)
+
+
+class Calls:
+    """The LLM calls of a run.
+
+    Attributes:
+        open: those that are going on, by their ids: what to write of each that is broken off.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[str, Callable[[], Event]] = {}
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """The number of the next call, from 1."""
+        return next(self._numbers)
+
+    def broken_off(self) -> list[Event]:
+        """What is to be written of the calls that are going on when the run has ended."""
+        return [broken_off() for broken_off in list(self.open.values())]
+
+
 # Calls that belong to no run are told apart all the same.
-_alone = itertools.count(1)
+_alone = Calls()
 
 
 class Site:
@@ -54,18 +76,18 @@ class Site:
         self,
         run_id: str,
         write: Callable[[Event], None],
-        numbers: itertools.count[int] | None = None,
+        calls: Calls | None = None,
         room: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self.run_id = run_id
         self.write = write
         self._room = room
         # Where the run is not ours, several sites of it must not give the same number.
-        self._numbers = numbers or _alone
+        self.calls = calls or _alone
 
     def call_id(self) -> str:
         """The id of the next call."""
-        return f"{self.run_id}-{next(self._numbers)}"
+        return f"{self.run_id}-{self.calls.number()}"
 
     async def begin(self, started: LLMCallStarted) -> None:
         """A call is going to be made; what comes after this in the log is written after it."""
@@ -134,7 +156,7 @@ def running_id() -> str:
 
 def lone_call_id() -> str:
     """The id of a call that belongs to no run."""
-    return f"call-{next(_alone)}"
+    return f"call-{_alone.number()}"
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from workflows.errors import ContextStateError
 from .compact import shallow_copy
 from .errors import LoopClosed, NotInStep, StepCancelled
 from .events import Event
+from .left_open import streams_begun
 from .run import current_run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -146,12 +147,13 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run()
         if run is None:
             return await step(*args, **kwargs)
-        with run.attempts.of(step.__name__, _input_of(args, kwargs)), run.working():
+        attempt = run.attempts.of(step.__name__, _input_of(args, kwargs))
+        with attempt, run.working(), streams_begun() as streams:
             try:
                 return await step(*args, **kwargs)
-            except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+            except BaseException as error:
+                await streams.aclose()
+                if not isinstance(error, asyncio.CancelledError) or _is_being_cancelled():
                     raise
                 raise StepCancelled(step.__name__) from error
 
@@ -193,6 +195,11 @@ def _loop_of_step() -> asyncio.AbstractEventLoop:
             "async step and hand the function on, or use this package's Workflow or stream_run()."
         )
     return run.loop
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

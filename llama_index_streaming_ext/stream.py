@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .compact import Compactor, is_whole, shallow_copy
 from .cursor import Cursor, RecordCursor
@@ -245,14 +245,14 @@ class EventStream:
 
     async def follow(self, cursor: Cursor[T], follow: bool = True) -> AsyncGenerator[T, None]:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
+        loop = asyncio.get_running_loop()
         cursor.opened()
-        self.lead.attached(cursor)
+        self.lead.attached(cursor, loop)
         # This loop is what a delivery costs: at a hundred readers nothing else matters.
         log, entries = self._log, self._log.entries
-        loop = asyncio.get_running_loop()
         elsewhere = self._writer_loop is not None and self._writer_loop is not loop
+        at_once = not (elsewhere or cursor.nap)
         waiter = None
-        nap, woken = cursor.nap, 0.0
         try:
             while True:
                 seq = cursor.seq
@@ -262,9 +262,7 @@ class EventStream:
                         return
                     waiter = log.waiter(seq, loop)
                     if waiter is not None:
-                        await (self._park_elsewhere(waiter) if elsewhere else waiter)
-                    if nap:
-                        woken = await self._nap(nap, woken)
+                        await (waiter if at_once else self._park(waiter, cursor, elsewhere))
                     continue
                 while seq < end:
                     cursor.seq = seq = seq + 1
@@ -282,17 +280,17 @@ class EventStream:
             if not self.lead.cursors:
                 self.built.clear()
 
-    async def _nap(self, seconds: float, woken: float) -> float:
-        """Wait for more, where the last wake-up was so short ago: waking costs more than a token.
-
-        Returns:
-            When the reader went on.
-        """
+    async def _park(
+        self, waiter: asyncio.Future[None], cursor: Cursor[Any], elsewhere: bool
+    ) -> None:
+        """Wait for more, and for still more where the last wake-up was a moment ago."""
+        await (self._park_elsewhere(waiter) if elsewhere else waiter)
         now = time.perf_counter()
-        if now - woken < seconds and not self._log.closed:
-            await self.lead.anap(seconds)
-            return time.perf_counter()
-        return now
+        if now - cursor.woken < cursor.nap and not self._log.closed:
+            # Waking a task costs more than the token that it is woken for.
+            await self.lead.anap(cursor.nap)
+            now = time.perf_counter()
+        cursor.woken = now
 
     def read_sync(
         self,
@@ -386,13 +384,15 @@ class EventStream:
 
     def _refuse_to_block(self) -> None:
         """See that a thread that is going to wait is not the one that is waited for."""
+        if self.done:
+            return
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
             return
         if here is self._writer_loop:
             raise RuntimeError(
-                "This thread's event loop writes what you want to wait for: use the async face."
+                "This thread's event loop writes what you want to wait for: use read()."
             )
 
     def _folded(self) -> Snapshot:

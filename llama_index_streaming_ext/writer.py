@@ -15,6 +15,7 @@ from .events import (
     AgentStream,
     CodeDelta,
     Event,
+    LLMCallDelta,
     LLMCallFinished,
     ToolCallDelta,
     ToolOutputDelta,
@@ -24,7 +25,9 @@ from .pump import Pump
 from .site import current_origin
 
 # Many of these are written, or they belong next to those of which there are many.
-_STRAIGHT = frozenset({AgentStream, CodeDelta, LLMCallFinished, ToolCallDelta, ToolOutputDelta})
+_STRAIGHT = frozenset(
+    {AgentStream, CodeDelta, LLMCallDelta, LLMCallFinished, ToolCallDelta, ToolOutputDelta}
+)
 
 _writer: ContextVar[StepWriter | None] = ContextVar(
     "llama_index_streaming_ext.writer", default=None

@@ -47,11 +47,31 @@ SHOWN = {
     "08_threads": [" words\n", "completed: 15 words\n"],
     "09_conversation": ["What is my name?\n", "Agent: You are Ada.\n", "4 messages"],
     "10_drawing": ["review.html: ", "agent.html: "],
+    "11_query_stream": [
+        "The lighthouse on Gull Rock is 38 metres high. To its lamp it is a climb of 196 steps.\n",
+        "0.23  The lighthouse on Gull Rock: ",
+        "19 tokens: 'The lighthouse on Gu'...\n",
+        "- RetrievalStarted\n- SourcesRetrieved\n- LLMCallStarted\n",
+        "The query completed.\n",
+        "The lighthouse on Gull... cancelled\n",
+    ],
+    "12_sub_questions_live": [
+        "How high is the tower? The tower is 38 metres high and has 196 steps.\n",
+        "It is a climb of 196 steps, without a lift. The Kittiwake takes you there, if the wind is "
+        "not above force six.\n6 sources\n",
+    ],
     "13_chatbot": [
         "[search_archive {'query': 'tides'}]",
         "searching: 3/3",
         "There is a book about tides on shelf 3.\n(completed, stop)\n",
         "[refusal: I cannot tell you that.]\n(completed, refusal)\n",
+    ],
+    "14_agent_with_query_tool": [
+        "[the library is asked: Who was the last keeper of the lighthouse?]\n",
+        "[found on the page 'lighthouse']\n",
+        "library: The last keeper of the lighthouse was Jorun Aas.",
+        "agent: It was Jorun Aas, who left in 1987.\n",
+        "completed, after 3 LLM calls\n",
     ],
 }
 """What the output of each example contains, in this order."""

@@ -38,9 +38,9 @@ class AgentRuns(Turns, ToolCalls, StreamingRuns):
         inputs = AgentInputs.of(args, kwargs)
         if inputs.goes_on_with_a_broken_off_turn:
             warnings.warn(
-                "The last run on this Context was stopped: core resumes that turn, and the new "
-                "message is not asked. After a stop use a fresh Context, and pass memory= to each "
-                "run to keep the conversation.",
+                "The last run on this Context was stopped: core resumes that turn, and its answer "
+                "is what you get. After a stop use a fresh Context, and pass memory= to each run "
+                "to keep the conversation.",
                 RuntimeWarning,
                 stacklevel=2,
             )

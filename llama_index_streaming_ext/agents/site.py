@@ -202,8 +202,12 @@ class AgentSite(Site):
                     call.tool_id = series.tool_id
 
     def cut_off(self, calls: list[ToolSelection]) -> Arguments | None:
-        """The tool call in whose arguments an answer that is not whole ends, None where none is."""
-        if self.incomplete is None:
+        """The first tool call whose arguments are no whole JSON object, None where all are.
+
+        It does not matter what the provider says about the end. What a ReAct model writes is read
+        by core's forgiving parser, and counts as cut off only where the answer is not whole.
+        """
+        if self.incomplete is None and self._actions:
             return None
         for call in calls:
             series = self.written.get(call.tool_id)

@@ -17,20 +17,18 @@ from pydantic import BaseModel
 
 from ..events import AgentStreamStructuredOutput, Event, LLMCallStarted
 from ..llm.options import Options
+from ..llm.partial import GrowingObject
+from ..llm.schema import asks_past_its_chat, json_schema
 from ..llm.streaming import StreamingLLM, StreamingToolLLM
 from ..llm.wrap import inner_of, options_of, wrap
 from ..origin import Origin
 from ..series import Arguments
-from ..site import Site, at, coming_from, current_site
-from .partial import GrowingObject
+from ..site import Calls, Site, at, coming_from, current_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from itertools import count
 
-    from ..site import OnIncomplete
-
-_RESPONSES = "llama_index.llms.openai.responses"
+    from ..site import Calls, OnIncomplete
 
 
 class AnswerSite(Site):
@@ -39,7 +37,7 @@ class AnswerSite(Site):
     Args:
         run_id: the run.
         write: writes into its stream.
-        numbers: gives the numbers of its calls.
+        calls: the LLM calls of the run.
         agent: the agent.
         on_incomplete: what to do about an answer that is not whole.
         origin: where what is written here comes from.
@@ -52,13 +50,13 @@ class AnswerSite(Site):
         self,
         run_id: str,
         write: Callable[[Event], None],
-        numbers: count[int] | None,
+        calls: Calls | None,
         *,
         agent: str,
         on_incomplete: OnIncomplete | None,
         origin: Origin,
     ) -> None:
-        super().__init__(run_id, self.write_from_here, numbers)
+        super().__init__(run_id, self.write_from_here, calls)
         self.agent = agent
         self.on_incomplete = on_incomplete
         self.origin = origin
@@ -96,7 +94,7 @@ class StructuredSite(AnswerSite):
         super().__init__(
             site.run_id,
             site._write_event,
-            site._numbers,
+            site.calls,
             agent=site.agent or "",
             on_incomplete=site.on_incomplete,
             origin=site.origin,
@@ -160,9 +158,9 @@ class StructuredLLM(StreamingLLM):
         site = current_site()
         asking = site.structured(output_cls) if isinstance(site, AnswerSite) else site
         with at(asking):
-            if asking is not site and _asks_past_its_chat(self.inner):
+            if asking is not site and asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
-                kwargs = {**_json_schema(output_cls), **(llm_kwargs or {})}
+                kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
                 answer = await self.achat(messages, **kwargs)
                 return output_cls.model_validate_json(answer.message.content or "")
             return await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
@@ -215,23 +213,3 @@ async def _last(chunks: Any) -> Any:
     if last is None:
         raise ValueError("The LLM has answered nothing.")
     return last
-
-
-def _asks_past_its_chat(llm: LLM) -> bool:
-    """Whether a class asks its provider for objects by another way than its chat methods.
-
-    `OpenAIResponses` does, by `responses.parse`; canary: tests/upstream/test_turns.py. One that
-    chains its responses is left alone: its chat methods would put the object into the chain.
-    """
-    chained = getattr(llm, "track_previous_responses", False)
-    return type(llm).astructured_predict.__module__ == _RESPONSES and not chained
-
-
-def _json_schema(output_cls: type[BaseModel]) -> dict[str, Any]:
-    """How `responses.parse` asks for an object, as arguments of a call that is streamed."""
-    from openai import pydantic_function_tool  # an LLM of its class is there, so it is installed
-
-    schema = pydantic_function_tool(output_cls)["function"].get("parameters")
-    name = output_cls.__name__
-    asked = {"type": "json_schema", "name": name, "schema": schema, "strict": True}
-    return {"text": {"format": asked}, "tool_choice": "none"}

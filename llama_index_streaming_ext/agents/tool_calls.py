@@ -11,6 +11,7 @@ from llama_index.core.tools import AsyncBaseTool
 from workflows import Context, step
 
 from ..events import AgentOutput, AgentSetup, ToolCall, ToolCallResult
+from ..left_open import streams_begun
 from ..progress import ToolAtWork, current_tool, working_on
 from ..site import coming_from, current_origin, running_id
 from ..steps import stream_writer
@@ -42,9 +43,12 @@ class ToolCalls:
             started=time.time(),
         )
         tool = ToolAtWork(ev.tool_id, ev.tool_name, running_id(), origin, stream_writer(ctx))
-        with coming_from(origin), working_on(tool):
+        with coming_from(origin), working_on(tool), streams_begun() as streams:
             # Core's @step is untyped.
-            return await cast("Any", super()).call_tool(ctx, ev)
+            result: ToolCallResult = await cast("Any", super()).call_tool(ctx, ev)
+            if result.tool_output.is_error:
+                await streams.aclose()
+            return result
 
     async def get_tools(self, *args: Any, **kwargs: Any) -> Sequence[AsyncBaseTool]:
         """The tools, as core gives them; the one that is being called streams what it yields.

@@ -19,14 +19,13 @@ from contextlib import AbstractContextManager, nullcontext
 from json.encoder import encode_basestring as _quote
 from typing import Any, TypeVar, cast
 
-from llama_index.core.chat_ui.events import ArtifactEvent, SourceNodesEvent, UIEvent
 from pydantic import BaseModel
 from workflows.context.serializers import JsonSerializer
 from workflows.events import UnreconstructedException
 
-from .. import events as ev
 from ..errors import UndecodableRecord, UnregisteredEvent
 from ..events import AgentStream, Event, UnknownEvent, WorkflowFailedEvent
+from .kinds import KINDS
 from .restore import Malformed, Reader, new_model
 from .values import Json, Unserialisable, Writer, qualified_name
 
@@ -114,46 +113,7 @@ def registered_events() -> dict[str, type[Event]]:
     return dict(sorted(_classes.items()))
 
 
-# The kinds are in stored records: they may be added to, never changed (tests/data/codec_kinds.json)
-for _cls, _kind in {
-    ev.AgentInput: "agent.input",
-    ev.AgentOutput: "agent.output",
-    ev.AgentSetup: "agent.setup",
-    ev.AgentStream: _TOKEN,
-    ev.AgentStreamStructuredOutput: "agent.structured_output",
-    ev.AgentWorkflowStartEvent: "agent.start",
-    ev.ToolCall: "tool.call",
-    ev.ToolCallResult: "tool.result",
-    ev.Event: "event",
-    ev.StartEvent: "workflow.start",
-    ev.StopEvent: "workflow.stop",
-    ev.WorkflowCancelledEvent: "workflow.cancelled",
-    ev.WorkflowFailedEvent: "workflow.failed",
-    ev.WorkflowTimedOutEvent: "workflow.timed_out",
-    ev.IdleReleasedEvent: "workflow.idle_released",
-    ev.StepFailedEvent: "workflow.step_failed",
-    ev.CollectionReleaseEvent: "workflow.collection_release",
-    ev.InternalDispatchEvent: "workflow.internal",
-    ev.StepStateChanged: "workflow.step_state",
-    ev.UnhandledEvent: "workflow.unhandled",
-    ev.WorkflowIdleEvent: "workflow.idle",
-    ev.InputRequiredEvent: "human.input_required",
-    ev.HumanResponseEvent: "human.response",
-    ev.AgentChanged: "agent.changed",
-    ev.CodeDelta: "agent.code_delta",
-    ev.Retrying: "agent.retrying",
-    ev.Incomplete: "llm.incomplete",
-    ev.LLMCallFinished: "llm.call_finished",
-    ev.LLMCallStarted: "llm.call_started",
-    ev.NotStreamed: "llm.not_streamed",
-    ev.ToolCallDelta: "tool.call_delta",
-    ev.ToolOutputDelta: "tool.output_delta",
-    ev.ToolProgress: "tool.progress",
-    ev.TruncatedToolCall: "tool.call_truncated",
-    ArtifactEvent: "ui.artifact",
-    SourceNodesEvent: "ui.source_nodes",
-    UIEvent: "ui.event",
-}.items():
+for _cls, _kind in KINDS.items():
     register_event(_cls, _kind)
 
 

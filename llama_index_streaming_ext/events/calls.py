@@ -6,6 +6,7 @@ its `call_id`, which is unique in the process.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Self, cast
 
@@ -75,14 +76,12 @@ class ToolCallDelta(Event):
         return self._so_far() if self._so_far is not None else self.delta
 
     @property
-    def arguments(self) -> Any:
+    def arguments(self) -> dict[str, Any]:
         """The arguments that there are so far; parsed when asked for. Strings may be partial.
 
-        Raises:
-            ValueError: the model writes no JSON.
+        Empty where the model writes no JSON object: `text` has what it writes.
         """
-        text = self.text.strip()
-        return from_json(text, allow_partial="trailing-strings") if text else {}
+        return partial_arguments(self.text)
 
     def joined(self, so_far: Callable[[], str]) -> Self:
         """Tell where the text up to this delta is found."""
@@ -146,10 +145,23 @@ class CodeDelta(Event):
     """The agent that writes it."""
 
 
-def arguments_of(text: str) -> dict[str, Any] | None:
-    """Parse the JSON text of whole arguments; None where it is not (yet) a whole object."""
+def partial_arguments(text: str) -> dict[str, Any]:
+    """Parse what there is of the JSON text of arguments; empty where it is no object."""
     try:
-        parsed = from_json(text) if text.strip() else {}
+        parsed = from_json(text, allow_partial="trailing-strings") if text.strip() else {}
+    except (ValueError, TypeError):
+        # It takes no lone surrogates: half an emoji, which some models write.
+        return arguments_of(text) or {}
+    return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+
+
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """Parse the JSON text of whole arguments; None where it is not (yet) a whole object.
+
+    What Python's parser takes is whole, as tools are called with what it makes of it.
+    """
+    try:
+        parsed: object = json.loads(text) if text.strip() else {}
     except ValueError:
         return None
     return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else None

@@ -122,6 +122,7 @@ class LLMCall:
             self._told_by(self.site)
 
     def _told_by(self, site: Site) -> None:
+        site.calls.open[self.id] = self.broken_off
         self.takes_text = site.takes(self.id)
         self._tell = site.text if self.takes_text or site.hears_text else None
 
@@ -277,15 +278,30 @@ class LLMCall:
         if error is not None and self._pending_raw is not None:
             # Some providers count up with every chunk.
             self._count(self._pending_raw)
+        if self.site is not None:
+            self.site.calls.open.pop(self.id, None)
         self._write(
-            LLMCallFinished(
-                call_id=self.id,
-                finish_reason=self.finish_reason,
-                usage=self._usage,
-                ttft=self._ttft,
-                seconds=time.monotonic() - self._begun,
-                partial=self._is_partial(broken_off=broken_off, failed=error is not None),
-            )
+            self._finished(self._is_partial(broken_off=broken_off, failed=error is not None))
+        )
+
+    def broken_off(self) -> LLMCallFinished:
+        """The run has ended in the middle of the call: what is to be written of it."""
+        self._over = True
+        if self._pending_raw is not None:
+            self._count(self._pending_raw)
+        self.finish_reason = "cancelled"
+        if self.site is not None:
+            self.site.calls.open.pop(self.id, None)
+        return self._finished(partial=True)
+
+    def _finished(self, partial: bool) -> LLMCallFinished:
+        return LLMCallFinished(
+            call_id=self.id,
+            finish_reason=self.finish_reason,
+            usage=self._usage,
+            ttft=self._ttft,
+            seconds=time.monotonic() - self._begun,
+            partial=partial,
         )
 
     def _is_partial(self, *, broken_off: bool, failed: bool) -> bool:

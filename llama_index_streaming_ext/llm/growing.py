@@ -97,9 +97,9 @@ class GrowingCall(ToolCallSoFar):
         if not self._seen or self._seen == told_text:
             return True
         # Some classes show a dict at the end, or write the same JSON in another way.
-        return parsed(told_text) == (
-            parsed(self._seen) if isinstance(self._seen, str) else self._seen
-        )
+        if isinstance(self._seen, str):
+            return parsed(told_text) == parsed(self._seen)
+        return parsed(told_text) == self._seen or told_text == as_json(self._seen)
 
     def _grown(self, whole: str) -> Fragment | None:
         start = max(self._length - _TAIL, 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, Protocol, cast
 
 from llama_index.core.base.llms.types import ToolCallBlock
 
@@ -127,12 +127,17 @@ def free_id(said: str | None, index: int, others: Iterable[_HasId]) -> str:
 
 
 def as_json(arguments: Mapping[str, Any]) -> str:
-    """Arguments that came as a dict, as text.
+    """Arguments that came as a dict, as text. What JSON cannot say is said as near as it can be."""
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), default=_as_json_can)
 
-    Raises:
-        TypeError: they hold what JSON cannot say.
-    """
-    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+
+def _as_json_can(value: object) -> object:
+    """What stands for a value in JSON: some providers give lists and dicts of their own classes."""
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Any]", value))
+    if isinstance(value, Sequence | Set) and not isinstance(value, bytes | bytearray):
+        return list(cast("Iterable[Any]", value))
+    return str(value)
 
 
 def parsed(text: str) -> object:

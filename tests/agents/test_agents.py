@@ -331,7 +331,7 @@ async def test_a_context_whose_run_was_stopped_says_what_will_happen() -> None:
     async with agent.run(user_msg="A story, please", ctx=ctx) as handler:
         async for _ in handler.text_stream():
             break
-    with pytest.warns(RuntimeWarning, match="the new message is not asked"):
+    with pytest.warns(RuntimeWarning, match="core resumes that turn"):
         second = agent.run(user_msg="What is 2 + 2?", ctx=ctx)
     await second.cancel_run()
 

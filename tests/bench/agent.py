@@ -98,7 +98,9 @@ def main() -> None:
             rows = list(zip(values, base, bare, strict=True))
             whole = statistics.median(v / b for v, b, _ in rows)
             added = statistics.median((v - o) / (b - o) for v, b, o in rows)
-            print(f"{tokens:>7}  {name:<22}{statistics.median(values):>13.1f}{whole:>7.2f}{added:>7.2f}")
+            print(
+                f"{tokens:>7}  {name:<22}{statistics.median(values):>13.1f}{whole:>7.2f}{added:>7.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ def start_table() -> None:
             next(one.query("?").response_gen)
             times[name].append(time.perf_counter() - begun)
     core, ours = (statistics.median(times[name]) * 1e3 for name in ("core", "ours"))
-    print(f"\\nstart of a sync query: core {core:.2f} ms, ours {ours:.2f} ms, +{ours - core:.2f} ms")
+    print(
+        f"\\nstart of a sync query: core {core:.2f} ms, ours {ours:.2f} ms, +{ours - core:.2f} ms"
+    )
 
 
 class TwoQuestions(BaseQuestionGenerator):
@@ -143,8 +145,10 @@ async def first_words() -> None:
         seen = time.perf_counter() - begun
         live.close()
         del response
-        print(f"{kind:<15} core returns after {returned * 1e3:.0f} ms; "
-              f"our first inner delta comes after {seen * 1e3:.0f} ms")
+        print(
+            f"{kind:<15} core returns after {returned * 1e3:.0f} ms; "
+            f"our first inner delta comes after {seen * 1e3:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

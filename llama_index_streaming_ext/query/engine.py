@@ -1,0 +1,252 @@
+"""`StreamingQueryEngine`: any query engine, whose answers stream and whose work is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.response.schema import Response
+from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from ..site import OnIncomplete
+from .blocking import works_synchronously
+from .callers import called_by_core
+from .last_call import acomplete, complete, stream_last_call
+from .preparing import Wrapping, prepared
+from .response import AsyncLiveResponse, LiveResponse
+from .run import QueryRun
+
+Show = Literal["answer", "calls"]
+
+_Base = BaseQueryEngine if TYPE_CHECKING else object
+
+
+class Asking(_Base):
+    """The two methods that people ask by. It stands before core's class, which decorates its own.
+
+    So a query is one span and one trace, as upstream: those of the engine.
+    """
+
+    def query(self, str_or_query_bundle: str | QueryBundle) -> Any:
+        """Ask, and get a response as soon as the answer begins.
+
+        Args:
+            str_or_query_bundle: the question.
+
+        Returns:
+            A `StreamingResponse` that can be read more than once; core's code gets a complete
+            `Response`.
+        """
+        engine = cast("StreamingQueryEngine", self)
+        if called_by_core():
+            return complete_response(engine.engine, str_or_query_bundle)
+        run = engine.start(str_or_query_bundle)
+        run.ready_sync()
+        return LiveResponse(run)
+
+    def aquery(  # pyright: ignore[reportIncompatibleMethodOverride] # awaited, it is the same
+        self, str_or_query_bundle: str | QueryBundle
+    ) -> Coroutine[Any, Any, Any]:
+        """Ask, and get a response as soon as the answer begins.
+
+        Args:
+            str_or_query_bundle: the question.
+
+        Returns:
+            An `AsyncStreamingResponse` that can be read more than once; core's code gets a complete
+            `Response`.
+        """
+        # Not a coroutine function: who calls can be told only now, not when it is awaited.
+        engine = cast("StreamingQueryEngine", self)
+        if called_by_core():
+            return acomplete_response(engine.engine, str_or_query_bundle)
+        return engine.ask(str_or_query_bundle)
+
+
+class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignore[reportIncompatibleMethodOverride] # as there
+    """Any query engine, whose answers stream, can be read more than once, and stop when stopped.
+
+    Args:
+        engine: any query engine of core's or of your own.
+        show: `"answer"`, or `"calls"` to see what every inner LLM call says (`LLMCallDelta`).
+        strict: raise NotImplementedError where the LLM cannot stream, instead of giving the answer
+            in one delta.
+        max_lead: how many records the answer may be ahead of its furthest reader.
+        on_incomplete: `"raise"` after an answer that is cut off, refused or filtered, `"event"` to
+            write an `Incomplete` only.
+
+    Raises:
+        TypeError: it is no query engine.
+    """
+
+    def __init__(
+        self,
+        engine: BaseQueryEngine,
+        *,
+        show: Show = "answer",
+        strict: bool = False,
+        max_lead: int = 64,
+        on_incomplete: OnIncomplete = "raise",
+    ) -> None:
+        self.engine = _checked(engine)
+        if show not in get_args(Show):
+            raise ValueError(f"show is 'answer' or 'calls', not {show!r}")
+        if max_lead < 1:
+            raise ValueError(f"max_lead={max_lead}: the answer must be let ahead by 1 at least")
+        self.show: Show = show
+        self.strict = strict
+        self.max_lead = max_lead
+        self.on_incomplete: OnIncomplete = on_incomplete
+        super().__init__(engine.callback_manager)
+
+    def start(self, question: str | QueryBundle, *, is_async: bool = False) -> QueryRun:
+        """Start a query, without waiting for anything.
+
+        Args:
+            question: the question.
+            is_async: whether the engine's async face is asked, in a task of the running loop, or
+                its sync face, in a thread.
+        """
+        bundle = QueryBundle(question) if isinstance(question, str) else question
+        run = QueryRun(
+            bundle.query_str,
+            type(self.engine).__name__,
+            max_lead=self.max_lead,
+            on_incomplete=self.on_incomplete,
+            verbatim=type(self.engine).__module__.startswith("llama_index."),
+        )
+        # Some engines of core's are asynchronous by name only: what they do would hold up the loop.
+        in_task = is_async and not works_synchronously(self.engine)
+        engine = prepared(
+            self.engine,
+            run,
+            show_calls=self.show == "calls",
+            strict=self.strict,
+            is_async=in_task,
+        )
+        stream_last_call(engine, is_async=in_task)
+        if in_task:
+            run.start_in_task(_async_asking(engine, bundle))
+        else:
+            run.start_in_thread(_asking(engine, bundle))
+        return run
+
+    async def ask(self, question: str | QueryBundle) -> AsyncLiveResponse:
+        """Ask by the engine's async face, and wait until the answer begins."""
+        run = self.start(question, is_async=True)
+        await run.ready()
+        return AsyncLiveResponse(run)
+
+    # What the engine has, this has
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "engine":
+            raise AttributeError(name)
+        return getattr(self.engine, name)
+
+    def _get_prompts(self) -> dict[str, Any]:
+        return self.engine._get_prompts()  # pyright: ignore[reportPrivateUsage] # core's hook
+
+    def _get_prompt_modules(self) -> Any:
+        return self.engine._get_prompt_modules()  # pyright: ignore[reportPrivateUsage] # core's hook
+
+    def _update_prompts(self, prompts: Any) -> None:
+        self.engine._update_prompts(prompts)  # pyright: ignore[reportPrivateUsage] # core's hook
+
+    def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """What the engine's retriever finds."""
+        return self.engine.retrieve(query_bundle)
+
+    def synthesize(self, *args: Any, **kwargs: Any) -> Any:
+        """What the engine makes of nodes."""
+        return self.engine.synthesize(*args, **kwargs)
+
+    async def asynthesize(self, *args: Any, **kwargs: Any) -> Any:
+        """What the engine makes of nodes."""
+        return await self.engine.asynthesize(*args, **kwargs)
+
+    def _query(self, query_bundle: QueryBundle) -> Any:
+        # Only core's engines call this one.
+        return complete_response(self.engine, query_bundle)
+
+    async def _aquery(self, query_bundle: QueryBundle) -> Any:
+        return await acomplete_response(self.engine, query_bundle)
+
+
+def stream_query(
+    engine: BaseQueryEngine, question: str | QueryBundle, **options: Any
+) -> LiveResponse | AsyncLiveResponse:
+    """Ask, and get a response at once, whose events are live from the first retrieval.
+
+    Args:
+        engine: any query engine, or a `StreamingQueryEngine`.
+        question: the question.
+        **options: as for `StreamingQueryEngine`.
+
+    Returns:
+        Where an event loop is running, an `AsyncStreamingResponse`, and the engine's async face is
+        asked; elsewhere a `StreamingResponse`.
+    """
+    streaming = engine if isinstance(engine, StreamingQueryEngine) else None
+    if streaming is None or options:
+        inner = streaming.engine if streaming is not None else engine
+        streaming = StreamingQueryEngine(inner, **options)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return LiveResponse(streaming.start(question))
+    return AsyncLiveResponse(streaming.start(question, is_async=True))
+
+
+def complete_response(engine: BaseQueryEngine, question: Any) -> Any:
+    """What an engine answers, all of it: for core's code, which takes the text at once."""
+    response = engine.query(question)
+    return _whole(response, complete(response))
+
+
+async def acomplete_response(engine: BaseQueryEngine, question: Any) -> Any:
+    """What an engine answers, all of it: for core's code, which takes the text at once."""
+    response = await engine.aquery(question)
+    return _whole(response, await acomplete(response))
+
+
+def _whole(response: Any, text: str) -> Any:
+    sources = list(getattr(response, "source_nodes", None) or [])
+    return Response(text, source_nodes=sources, metadata=getattr(response, "metadata", None))
+
+
+def _checked(engine: Any) -> BaseQueryEngine:
+    if isinstance(engine, StreamingQueryEngine):
+        return engine.engine
+    if not isinstance(engine, BaseQueryEngine):
+        hint = ""
+        if hasattr(engine, "as_query_engine"):
+            hint = " Pass index.as_query_engine(...)."
+        raise TypeError(
+            f"StreamingQueryEngine takes a query engine, not {type(engine).__name__}.{hint}"
+        )
+    return engine
+
+
+def _asking(engine: Any, bundle: QueryBundle) -> Callable[[], Any]:
+    if isinstance(engine, CustomQueryEngine):
+        return lambda: engine.custom_query(bundle.query_str)
+    return lambda: engine.query(bundle)
+
+
+def _async_asking(engine: Any, bundle: QueryBundle) -> Callable[[], Awaitable[Any]]:
+    if isinstance(engine, CustomQueryEngine):
+        return lambda: _ask_custom(engine, bundle.query_str)
+    return lambda: engine.aquery(bundle)
+
+
+async def _ask_custom(engine: CustomQueryEngine, question: str) -> Any:
+    """Ask a user's engine, whose async method may be the default, which blocks the loop."""
+    if type(engine).acustom_query is CustomQueryEngine.acustom_query:
+        return await asyncio.to_thread(engine.custom_query, question)
+    asked: Any = engine.acustom_query(question)
+    return await asked if inspect.isawaitable(asked) else asked

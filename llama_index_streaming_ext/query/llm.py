@@ -1,0 +1,389 @@
+"""The LLMs of a query: every call is seen, shown while it is made, and stopped with the query."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.schema import NodeWithScore
+
+from ..events import Event, Incomplete, LLMCallStarted
+from ..llm.call import LLMCall
+from ..llm.options import Options
+from ..llm.reading import (
+    answer,
+    read_chat,
+    read_chat_sync,
+    read_completion,
+    read_completion_sync,
+)
+from ..llm.wrap import inner_of, options_of, wrap
+from ..series import Arguments, InnerCall
+from ..site import Calls, Site
+from .bridge import StopSignal, call, iterate
+from .loop_llms import for_this_loop, on_loop
+from .object_llm import ObjectLLM, ObjectToolLLM
+from .objects import AskedObject, asked_object
+from .tree import Work
+
+if TYPE_CHECKING:
+    from ..series import Series
+
+
+class Asked(Protocol):
+    """The query that LLM calls are made for."""
+
+    work: Work
+    calls: Calls
+    stop_signal: StopSignal
+    answering: bool
+    sources: list[NodeWithScore]
+    max_lead: int
+
+    def takes_answer(self) -> bool:
+        """Whether a call that begins now writes the answer, word for word; once."""
+        ...
+
+    def write_answer(self, delta: str) -> None:
+        """Write a delta of the answer into its log."""
+        ...
+
+    def has_room(self) -> bool:
+        """Whether the answer's readers are certainly near enough."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until the answer's readers have come near enough."""
+        ...
+
+    def room_sync(self) -> None:
+        """What `room` does, in a thread that may block."""
+        ...
+
+    def write(self, event: Event) -> None:
+        """Write an event into its log."""
+        ...
+
+    def write_delta(self, series: Series, delta: str) -> None:
+        """Write a delta into its log."""
+        ...
+
+    def answer_began(self) -> None:
+        """The LLM that writes the answer has taken the call."""
+        ...
+
+    def answer_incomplete(self, event: Incomplete) -> None:
+        """The answer is not whole."""
+        ...
+
+
+class QuerySite(Site):
+    """Where the calls of a query are made, whatever context they are made in.
+
+    Args:
+        query: the query.
+        show_calls: whether to write what the inner calls say.
+    """
+
+    hears_text = True
+    on_incomplete = "event"
+
+    def __init__(self, query: Asked, *, show_calls: bool) -> None:
+        super().__init__("", self._write, query.calls)
+        self._query = query
+        self._show_calls = show_calls
+        self._calls: dict[str, InnerCall] = {}
+        self._answers: set[str] = set()
+        self._objects: dict[str, AskedObject] = {}
+        self._taken: str | None = None
+        self.max_lead = query.max_lead
+
+    def call_id(self) -> str:
+        """The id of the next call."""
+        return self._query.work.new_id()
+
+    def begin_sync(self, started: LLMCallStarted) -> None:
+        """A call is going to be made."""
+        place = self._query.work.current()
+        asked = asked_object()
+        gives_answer = self._query.answering or (asked is not None and asked.is_answer)
+        purpose = "answer" if gives_answer else place.purpose
+        if asked is not None:
+            self._objects[started.call_id] = asked
+        if self._query.answering:
+            self._answers.add(started.call_id)
+            if self._query.takes_answer():
+                self._taken = started.call_id
+        self._calls[started.call_id] = InnerCall(started.call_id, place.call_id, purpose)
+        shown = {"parent_id": place.call_id, "purpose": purpose}
+        self._query.write(started.model_copy(update=shown))
+
+    def takes(self, call_id: str) -> bool:
+        """Whether the call's text is the answer, which is then written here and not by core."""
+        return call_id == self._taken
+
+    def has_room(self) -> bool:
+        """Whether the answer's readers are certainly near enough."""
+        return not self._query.answering or self._query.has_room()
+
+    async def room(self, lead: int) -> None:
+        """Wait until the answer's readers have come near enough."""
+        if self._query.answering:
+            await self._query.room()
+
+    def room_sync(self, lead: int) -> None:
+        """What `room` does, in a thread that may block."""
+        if self._query.answering:
+            self._query.room_sync()
+
+    def opened(self, call_id: str) -> None:
+        """The LLM has taken a call that streams."""
+        if call_id in self._answers:
+            self._query.answer_began()
+        asked = self._objects.get(call_id)
+        if asked is not None and asked.is_answer and asked.synthesis is not None:
+            self._query.sources = asked.synthesis.sources
+            self._query.answer_began()
+
+    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+        """An inner call goes on; what the answer's call says is written as the answer."""
+        if call_id == self._taken:
+            if delta:
+                self._query.write_answer(delta)
+        elif self._show_calls and delta and not self._query.answering:
+            self._query.write_delta(self._calls[call_id], delta)
+        asked = self._objects.get(call_id)
+        if asked is not None and asked.is_answer:
+            self._show(asked.text(delta))
+
+    def argument(self, series: Arguments, delta: str) -> None:
+        """The arguments of a tool call go on; those of the answer's call are the answer."""
+        asked = self._objects.get(series.origin.call_id or "")
+        if asked is not None and asked.is_answer:
+            self._show(asked.argument(series.position, delta))
+        else:
+            super().argument(series, delta)
+
+    def _show(self, event: Event | None) -> None:
+        if event is not None:
+            self._query.write(event)
+
+    def _write(self, event: Event) -> None:
+        self._query.write(event)
+        if not isinstance(event, Incomplete):
+            return
+        asked = self._objects.get(event.call_id)
+        if asked is not None:
+            asked.incomplete = event
+        if event.call_id in self._answers or (asked is not None and asked.is_answer):
+            self._query.answer_incomplete(event)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions(Options):
+    """How an LLM is set within a query.
+
+    Attributes:
+        stop: stops its calls.
+        show_calls: whether calls that are not streamed are streamed all the same, to show them.
+        in_task: whether the engine works in a task, which is cancelled with the query.
+    """
+
+    stop: StopSignal | None = None
+    show_calls: bool = False
+    in_task: bool = False
+
+    @property
+    def stops_tasks(self) -> StopSignal | None:
+        """What stops async calls; None where they are cancelled with the query's own task.
+
+        Cancelled twice, a task would break off its own cleaning up, and leave connections open.
+        """
+        return None if self.in_task else self.stop
+
+
+class QueryLLM(ObjectLLM):
+    """An LLM within a query."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    # Streams
+
+    def _astream(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        options = _options(self)
+        kwargs = self._asking(method, kwargs)
+        inner = for_this_loop(inner_of(self))
+        one = LLMCall(inner, options)
+        read = read_completion if method.endswith("complete") else read_chat
+        asked = read(one, inner, method, args, kwargs, options.strict)
+        return stoppable(asked, options.stops_tasks)
+
+    def _stream(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Generator[Any, None, None]:
+        options, inner = _options(self), inner_of(self)
+        there = on_loop(inner) if options.stop is not None else None
+        kwargs = self._asking(method, kwargs)
+        whole = method.endswith("complete")
+        if there is None or options.stop is None:
+            one = LLMCall(inner, options)
+            read_here = read_completion_sync if whole else read_chat_sync
+            asked = read_here(one, inner, method, args, kwargs, options.strict)
+            return _until_stopped(asked, options.stop)
+        one = LLMCall(there, options)
+        read = read_completion if whole else read_chat
+        make = functools.partial(read, one, there, f"a{method}", args, kwargs, options.strict)
+        return iterate(make, options.stop)
+
+    async def astream_complete(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        """Stream the completion of a prompt, as the inner LLM does."""
+        return self._astream("astream_complete", args, kwargs)
+
+    def stream_complete(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+        """Stream the completion of a prompt, as the inner LLM does."""
+        return self._stream("stream_complete", args, kwargs)
+
+    # Whole answers
+
+    async def _aask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        options = _options(self)
+        if _is_shown(method, options):
+            last = None
+            async for chunk in self._astream(f"astream_{method}", args, kwargs):
+                last = chunk
+            return _as_whole(last)
+        inner = for_this_loop(inner_of(self))
+        ask: Callable[..., Awaitable[Any]] = getattr(inner, f"a{method}")
+        asking = answer(inner, options, lambda: ask(*args, **kwargs))
+        return await _or_stopped(asking, options.stops_tasks)
+
+    def _ask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        options = _options(self)
+        if _is_shown(method, options):
+            last = None
+            for chunk in self._stream(f"stream_{method}", args, kwargs):
+                last = chunk
+            return _as_whole(last)
+        there = on_loop(inner_of(self))
+        if there is None or options.stop is None:
+            if options.stop is not None:
+                options.stop.check()
+            return getattr(super(), method)(*args, **kwargs)
+        ask: Callable[..., Awaitable[Any]] = getattr(there, f"a{method}")
+        return call(lambda: answer(there, options, lambda: ask(*args, **kwargs)), options.stop)
+
+    async def achat(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a chat, as the inner LLM does."""
+        return await self._aask("chat", args, kwargs)
+
+    def chat(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a chat, as the inner LLM does."""
+        return self._ask("chat", args, kwargs)
+
+    async def acomplete(self, *args: Any, **kwargs: Any) -> Any:
+        """Complete a prompt, as the inner LLM does."""
+        return await self._aask("complete", args, kwargs)
+
+    def complete(self, *args: Any, **kwargs: Any) -> Any:
+        """Complete a prompt, as the inner LLM does."""
+        return self._ask("complete", args, kwargs)
+
+
+class QueryToolLLM(QueryLLM, ObjectToolLLM):
+    """What it has besides, where the inner LLM calls functions."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    async def achat_with_tools(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a chat with tools, as the inner LLM does."""
+        return await self._aask("chat_with_tools", args, kwargs)
+
+    def chat_with_tools(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a chat with tools, as the inner LLM does."""
+        return self._ask("chat_with_tools", args, kwargs)
+
+
+def in_query(llm: LLM, options: QueryOptions) -> LLM:
+    """An LLM as the engine of a query gets it."""
+    face = QueryToolLLM if isinstance(inner_of(llm), FunctionCallingLLM) else QueryLLM
+    return wrap(llm, face, options)
+
+
+async def stoppable(
+    chunks: AsyncGenerator[Any, None], stop: StopSignal | None
+) -> AsyncGenerator[Any, None]:
+    """The chunks, until the query is stopped: then the reading task is cancelled.
+
+    The engine of a synchronous query may run parts of itself on event loops of its own.
+    """
+    remove = _cancel_with(stop)
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        remove()
+        await chunks.aclose()
+
+
+async def _or_stopped(asking: Awaitable[Any], stop: StopSignal | None) -> Any:
+    remove = _cancel_with(stop)
+    try:
+        return await asking
+    finally:
+        remove()
+
+
+def _cancel_with(stop: StopSignal | None) -> Callable[[], None]:
+    """Cancel the running task when the query is stopped."""
+    if stop is None:
+        return lambda: None
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        if task is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    return stop.on_stop(cancel)
+
+
+def _until_stopped(
+    chunks: Generator[Any, None, None], stop: StopSignal | None
+) -> Generator[Any, None, None]:
+    """The chunks of an LLM that must be asked in this thread: a stop shows with the next one."""
+    try:
+        for chunk in chunks:
+            if stop is not None:
+                stop.check()
+            yield chunk
+    finally:
+        chunks.close()
+
+
+def _is_shown(method: str, options: QueryOptions) -> bool:
+    """Whether a call that is not streamed is streamed all the same, to show what it says."""
+    asked = asked_object()
+    if asked is None:
+        return options.show_calls
+    asked.reads = "arguments" if method.endswith("with_tools") else "text"
+    return options.show_calls or asked.is_answer
+
+
+def _as_whole(last: ChatResponse | CompletionResponse | None) -> Any:
+    """The answer that a stream adds up to, which its last chunk has."""
+    if last is None:
+        raise ValueError("The LLM's stream had no chunk, so there is no answer.")
+    return last.model_copy(update={"delta": None})
+
+
+def _options(llm: LLM) -> QueryOptions:
+    return options_of(llm)

@@ -1,0 +1,72 @@
+"""What an LLM within a query does when it is asked for an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from ..events import Event
+from ..llm.schema import asks_past_its_chat, json_schema
+from ..llm.streaming import StreamingLLM, StreamingToolLLM
+from .objects import asked_object, asking_for
+
+
+class ObjectLLM(StreamingLLM):
+    """An LLM within a query, as far as it is asked for objects."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    async def astructured_predict(
+        self,
+        output_cls: type[Any],
+        prompt: Any,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Any:
+        """Answer a prompt with an object, in the way of the inner LLM's class."""
+        with asking_for(output_cls, _writer_of(self)) as given:
+            if asks_past_its_chat(self.inner):
+                messages = prompt.format_messages(**prompt_args)
+                kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
+                answered = await self.achat(messages, **kwargs)
+                return given(output_cls.model_validate_json(answered.message.content or ""))
+            predict = super().astructured_predict
+            return given(await predict(output_cls, prompt, llm_kwargs, **prompt_args))
+
+    def structured_predict(
+        self,
+        output_cls: type[Any],
+        prompt: Any,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Any:
+        """Answer a prompt with an object, in the way of the inner LLM's class."""
+        with asking_for(output_cls, _writer_of(self)) as given:
+            if asks_past_its_chat(self.inner):
+                messages = prompt.format_messages(**prompt_args)
+                kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
+                answered = self.chat(messages, **kwargs)
+                return given(output_cls.model_validate_json(answered.message.content or ""))
+            return given(super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
+
+
+class ObjectToolLLM(ObjectLLM, StreamingToolLLM):
+    """What it has besides, where the inner LLM calls functions."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    def get_tool_calls_from_response(self, *args: Any, **kwargs: Any) -> Any:
+        """The tool calls of an answer; where an object is asked for, the first one.
+
+        Answers that are not streamed are cut to the first one by the provider's class.
+        """
+        calls: list[Any] = cast("Any", super()).get_tool_calls_from_response(*args, **kwargs)
+        return calls if asked_object() is None else calls[:1]
+
+
+def _writer_of(llm: StreamingLLM) -> Callable[[Event], None]:
+    """What writes into the log of the query that an LLM is asked in."""
+    site = llm.streaming_options.site
+    return site.write if site is not None else lambda _: None

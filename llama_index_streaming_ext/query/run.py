@@ -1,0 +1,412 @@
+"""One query: its log, the engine at work on it, and how it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
+from typing import Any
+
+from llama_index.core.schema import NodeWithScore
+
+from ..cursor import Cursor
+from ..errors import StreamStopped
+from ..events import (
+    Event,
+    Incomplete,
+    QueryFailed,
+    QueryFinished,
+    QueryStarted,
+    QueryStopped,
+)
+from ..llm.call import incomplete_error
+from ..record import Ending, Record
+from ..series import Answer, Series, Token
+from ..site import Calls
+from ..stream import EventStream
+from .answers import deltas, deltas_sync, object_of, text_of
+from .bridge import StopSignal
+from .gate import Gate
+from .instrument import tracking
+from .tree import Work
+
+# How long a stopped query is waited for, seconds: what its engine does in user code cannot be
+# broken off, and its log is closed anyway.
+_PATIENCE = 5.0
+
+# Tasks of queries whose responses nobody holds go on until they are stopped.
+_at_work: set[asyncio.Task[None]] = set()
+
+
+class QueryRun:
+    """One query.
+
+    Args:
+        question: what is asked.
+        engine: the class of the engine that is asked.
+        max_lead: how many records the answer may be ahead of the reader that has come furthest.
+        on_incomplete: `"raise"` to fail on an answer that is not whole, `"event"` to say so only.
+        verbatim: whether the engine is known to give what the LLM says as its answer, so that it
+            can be written as the LLM says it.
+
+    Attributes:
+        stream: its log.
+        work: the tree of its work.
+        calls: its LLM calls.
+        stop_signal: stops its LLM calls.
+        answering: whether the engine has given back its response, whose text is still to come.
+        sources: what the answer is drawn from, known before its first token.
+        metadata: what the engine says besides.
+        object: the structured answer, None where there is none.
+        error: what it failed with, or that it was stopped; None if it has finished, and before.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        engine: str,
+        *,
+        max_lead: int = 64,
+        on_incomplete: str = "raise",
+        verbatim: bool = False,
+    ) -> None:
+        self.id = f"query-{uuid.uuid4().hex[:12]}"
+        self.stream = EventStream(self.id)
+        self.stop_signal = StopSignal()
+        self.work = Work(self.write, self.id)
+        self.calls = Calls()
+        self.answering = False
+        self.sources: list[NodeWithScore] = []
+        self.metadata: dict[str, Any] | None = None
+        self.object: Any = None
+        self.error: BaseException | None = None
+        self._question = question
+        self._engine = engine
+        self.max_lead = max_lead
+        self._verbatim = verbatim
+        self._taken = False
+        self._core_said = ""
+        self._on_incomplete = on_incomplete
+        self._incomplete: Incomplete | None = None
+        self._answer = Answer()
+        # Several threads may write: the engine's, and those that its LLM calls are made in.
+        self._writing = threading.Lock()
+        self._ready = Gate()
+        self._over = Gate()
+        self._task: asyncio.Task[None] | None = None
+        self._allowed = 0
+
+    # Starting
+
+    def start_in_task(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        """Let an async engine work, in a task of its own on the running loop."""
+        self._task = asyncio.create_task(self._run(ask), name=self.id)
+        _at_work.add(self._task)
+        self._task.add_done_callback(_at_work.discard)
+
+    def start_in_thread(self, ask: Callable[[], Any]) -> None:
+        """Let a sync engine work, in a thread of its own, in a copy of this context."""
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(self._run_sync, ask), name=self.id, daemon=True
+        ).start()
+
+    async def ready(self) -> None:
+        """Wait until the answer's LLM call has begun. Raises what the query failed with before."""
+        try:
+            await self._ready.wait()
+        except asyncio.CancelledError:
+            self.stop()
+            await self.stopped()
+            raise
+        self._raise_if_nothing_came()
+
+    def ready_sync(self) -> None:
+        """What `ready` does, in a thread that may block; Ctrl-C stops the query."""
+        try:
+            self._ready.wait_sync()
+        except BaseException:
+            self.stop()
+            self.stopped_sync()
+            raise
+        self._raise_if_nothing_came()
+
+    def _raise_if_nothing_came(self) -> None:
+        if self.error is not None and not self._answer.deltas:
+            raise self.error
+
+    # Reading
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(list(self._answer.deltas))
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.stream.closed
+
+    async def tokens(self, after: int = 0) -> AsyncGenerator[str, None]:
+        """The deltas of the answer, live; then raises what it failed with.
+
+        Args:
+            after: how many of them are not wanted.
+        """
+        reading = self.stream.follow(_AnswerCursor(self._answer, after))
+        try:
+            async for delta in reading:
+                yield delta
+        finally:
+            await reading.aclose()
+        if self.error is not None:
+            raise self.error
+
+    def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
+        """The deltas of the answer, live, in a thread that may block; then raises as `tokens`."""
+        yield from self.stream.follow_sync(_AnswerCursor(self._answer, after))
+        if self.error is not None:
+            raise self.error
+
+    async def wait(self) -> None:
+        """Wait until it has ended, however much is unread."""
+        self.stream.lead.unbind()
+        await self.stream.ended()
+
+    def wait_sync(self) -> None:
+        """What `wait` does, in a thread that may block."""
+        self.stream.lead.unbind()
+        self.stream.ended_sync()
+
+    # Stopping
+
+    def stop(self) -> None:
+        """Stop it at once, from any thread. Whoever reads it is told."""
+        self._close(QueryStopped(), Ending("cancelled", error=StreamStopped(self.text)))
+        self.stop_signal.stop()
+        self.stream.lead.unbind()
+        task = self._task
+        if task is not None and not task.done():
+            _cancel(task)
+
+    async def stopped(self) -> None:
+        """Wait until its engine has stopped working, for a few seconds at most."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._over.wait()
+        except TimeoutError:
+            return
+
+    def stopped_sync(self, timeout: float = _PATIENCE) -> None:
+        """What `stopped` does, in a thread that may block.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        self._over.wait_sync(timeout)
+
+    def abandon(self) -> None:
+        """Nobody holds the response any more: stop it if nobody reads it either."""
+        if self.done or self.stream.lead.cursors:
+            return
+        # It is the garbage collector that calls, perhaps in a thread that is just writing to the
+        # log and holds its lock: so it is stopped elsewhere.
+        with suppress(RuntimeError):  # the loop, or the interpreter, may be shutting down
+            if self._task is not None:
+                self._task.get_loop().call_soon_threadsafe(self.stop)
+            else:
+                threading.Thread(target=self.stop, daemon=True).start()
+
+    # What the LLM calls tell
+
+    def write(self, event: Event) -> None:
+        """Write an event into the log."""
+        with self._writing:
+            self.stream.append(event)
+
+    def write_delta(self, series: Series, delta: str) -> None:
+        """Write a delta into the log."""
+        with self._writing:
+            self.stream.append_delta(series, delta)
+
+    def takes_answer(self) -> bool:
+        """Whether a call that begins now writes the answer, word for word; once."""
+        taken = self._verbatim and not self._taken and not self._answer.deltas
+        self._taken = self._taken or taken
+        return taken
+
+    def write_answer(self, delta: str) -> None:
+        """Write a delta of the answer into the log."""
+        with self._writing:
+            self.stream.append_delta(self._answer, delta)
+        if not self._ready.is_open:
+            self._ready.open()
+
+    def has_room(self) -> bool:
+        """Whether the answer's readers are certainly near enough."""
+        return self.stream.last_seq < self._allowed and not self.stop_signal.stopped
+
+    async def room(self) -> None:
+        """Wait until the answer's readers have come near enough."""
+        if self.stream.last_seq >= self._allowed:
+            self._allowed = await self.stream.lead.demand(self.max_lead)
+
+    def room_sync(self) -> None:
+        """What `room` does, in a thread that may block."""
+        self.stop_signal.check()
+        if self.stream.last_seq >= self._allowed:
+            self._allowed = self.stream.lead.demand_sync(self.max_lead)
+
+    def answer_began(self) -> None:
+        """The LLM that writes the answer has taken the call."""
+        self._ready.open()
+
+    def answer_incomplete(self, event: Incomplete) -> None:
+        """The answer is not whole."""
+        self._incomplete = event
+
+    # The engine at work
+
+    async def _run(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            self._started()
+            with tracking(self.work):
+                response = await ask()
+                await self._show(response)
+            self._finish(response)
+        except BaseException as error:
+            self._failed(error)
+            if not isinstance(error, Exception | asyncio.CancelledError):
+                raise
+        finally:
+            self._ready.open()
+            self._over.open()
+
+    def _run_sync(self, ask: Callable[[], Any]) -> None:
+        try:
+            self._started()
+            with tracking(self.work):
+                response = ask()
+                self._show_sync(response)
+            self._finish(response)
+        except BaseException as error:
+            # The thread ends with the query; whoever reads it is told.
+            self._failed(error)
+        finally:
+            self._ready.open()
+            self._over.open()
+
+    def _started(self) -> None:
+        self.write(QueryStarted(call_id=self.id, query=self._question, engine=self._engine))
+
+    async def _show(self, response: Any) -> None:
+        """Write what a response says, as it comes."""
+        self._answered(response)
+        reading = deltas(response)
+        try:
+            async for delta in reading:
+                self._token(delta)
+                await self.room()
+        finally:
+            await reading.aclose()
+
+    def _show_sync(self, response: Any) -> None:
+        """What `_show` does, in the thread of a sync engine."""
+        self._answered(response)
+        reading = deltas_sync(response)
+        try:
+            for delta in reading:
+                self._token(delta)
+                self.room_sync()
+        finally:
+            reading.close()
+
+    def _answered(self, response: Any) -> None:
+        """The engine has given back its response, whose text may still be to come."""
+        self.sources = list(getattr(response, "source_nodes", None) or [])
+        self.metadata = getattr(response, "metadata", None)
+        self.object = object_of(response)
+        self.answering = True
+        if text_of(response) is not None:
+            self._ready.open()
+
+    def _token(self, delta: str) -> None:
+        """The engine gives a piece of the answer, of which some may be written already."""
+        if self._taken:
+            delta = self._not_yet_written(delta)
+        if delta:
+            self.write_answer(delta)
+
+    def _not_yet_written(self, delta: str) -> str:
+        """What core adds to what the LLM has said."""
+        self._core_said += delta
+        written = self.text
+        if self._core_said.startswith(written):
+            return self._core_said[len(written) :]
+        return ""
+
+    def _finish(self, response: Any) -> None:
+        incomplete = self._incomplete
+        if incomplete is not None and self._on_incomplete == "raise":
+            raise incomplete_error(incomplete)
+        self.sources = list(getattr(response, "source_nodes", None) or []) or self.sources
+        if not self._answer.deltas:
+            # An answer without text (no_text) is an answer all the same.
+            self.write_answer("")
+        text = self.text
+        usage = self.stream.snapshot().usage
+        self._close(
+            QueryFinished(text=text, sources=self.sources, usage=usage), Ending("completed", text)
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError | StreamStopped):
+            self._close(QueryStopped(), Ending("cancelled", error=StreamStopped(self.text)))
+        else:
+            event = QueryFailed(error=str(error), kind=type(error).__name__)
+            self._close(event, Ending("failed", error=error))
+
+    def _close(self, event: Event, ending: Ending) -> None:
+        with self._writing:
+            if not self.stream.closed:
+                self.error = ending.error
+                for broken_off in self.calls.broken_off():
+                    self.stream.append(broken_off)
+                self.stream.close(event, ending)
+        self._ready.open()
+
+
+class _AnswerCursor(Cursor[str]):
+    """The cursor of a reader of the answer's deltas."""
+
+    __slots__ = ("_after", "_answer")
+
+    nap = 0.002
+
+    def __init__(self, answer: Answer, after: int) -> None:
+        super().__init__(0, (), internal=True)
+        self._answer = answer
+        self._after = after
+
+    def take(self, seq: int, entry: Token | Record) -> str | None:
+        """The delta, if it is one of the answer's."""
+        if isinstance(entry, Token) and entry.series is self._answer and entry.index >= self._after:
+            return entry.delta
+        return None
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    loop = task.get_loop()
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if loop is here:
+        # Cancelled twice it would break off its own cleaning up, and leave connections open.
+        if not task.cancelling():
+            task.cancel()
+    elif not loop.is_closed():
+        loop.call_soon_threadsafe(task.cancel)
