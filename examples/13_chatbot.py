@@ -67,7 +67,7 @@ async def turn(said: str, memory: ChatMemoryBuffer) -> None:
 
 
 async def main() -> None:
-    memory = ChatMemoryBuffer.from_defaults()
+    memory = ChatMemoryBuffer.from_defaults()  # pyright: ignore[reportUnknownMemberType] # core's
     while said := await asyncio.to_thread(ask):
         await turn(said, memory)
 

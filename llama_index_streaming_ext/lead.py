@@ -39,6 +39,11 @@ class Lead:
         # Reentrant: garbage may be collected under it, and in it a reader, which then detaches.
         self._lock = threading.RLock()
 
+    @property
+    def waiters(self) -> int:
+        """How many wait at this moment: writers for readers, and readers that nap."""
+        return len(self._waiting) + len(self._napping)
+
     # Readers
 
     def attached(self, cursor: Cursor[Any], loop: asyncio.AbstractEventLoop | None = None) -> None:

@@ -34,10 +34,15 @@ class StreamsBegun:
         """Close those that nobody is reading at this moment."""
         for stream in list(self._streams):
             if isinstance(stream, AsyncGenerator):
-                if not stream.ag_running:
+                if not _is_running(stream, "ag_running"):
                     await stream.aclose()
-            elif not stream.gi_running:
+            elif not _is_running(stream, "gi_running"):
                 stream.close()
+
+
+def _is_running(stream: object, name: str) -> bool:
+    """Whether a generator is being read: what is none by type need not say it."""
+    return bool(getattr(stream, name, False))
 
 
 @contextmanager

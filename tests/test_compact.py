@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from llama_index.core.tools import ToolSelection
 
 from llama_index_streaming_ext import AgentStream, Event
-from llama_index_streaming_ext.compact import Compactor, Token, shallow_copy
+from llama_index_streaming_ext.compact import Compactor, shallow_copy
+from llama_index_streaming_ext.series import Call, Token
 
 
 class Note(Event):
@@ -43,7 +44,7 @@ def tokens(events: Sequence[AgentStream], **kwargs: Any) -> list[Token]:
 
 def events(made: Sequence[Token]) -> list[AgentStream]:
     """What readers get of compact entries."""
-    return [token.event() for token in made]
+    return [cast("AgentStream", token.event()) for token in made]
 
 
 def test_response_is_put_together_again() -> None:
@@ -98,8 +99,10 @@ def test_a_call_that_is_over_keeps_no_response() -> None:
     compactor = Compactor()
     made = [compactor.token(event, 0.0) for event in call("a", "b")]
     compactor.run_over()
-    assert made[-1].series.last == ""
-    assert made[-1].event().response == "ab"
+    last = made[-1].series
+    assert isinstance(last, Call)
+    assert last.last == ""
+    assert events(made)[-1].response == "ab"
 
 
 @pytest.mark.parametrize(

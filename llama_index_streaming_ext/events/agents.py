@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from .upstream import Event
 
 
@@ -20,7 +22,7 @@ class ToolProgress(Event):
     """How much is done, in the unit of `total`; None if it is not said."""
     total: float | None = None
     """How much there is to do; None if it is not known."""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Whatever else the tool says."""
 
 

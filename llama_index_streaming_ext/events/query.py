@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llama_index.core.schema import NodeWithScore
+from pydantic import Field
 
 from ..usage import Usage
 from .upstream import Event, StopEvent
@@ -84,7 +85,7 @@ class EngineSelected(QueryEvent):
 
     names: list[str]
     """The engines that are going to be asked."""
-    reasons: list[str] = []
+    reasons: list[str] = Field(default_factory=list[str])
     """Why, in the words of the selector."""
 
 
@@ -92,7 +93,7 @@ class LLMCallDelta(QueryEvent):
     """A piece of what an inner LLM call says. It has the `call_id` of its `LLMCallStarted`."""
 
     purpose: str
-    """What the call is for: `synthesize`, `select`, `sub_questions`, `evaluate`, `transform`, ..."""
+    """What the call is for: `synthesize`, `select`, `sub_questions`, `evaluate`, ..."""
     delta: str
     """The text that it adds."""
 
@@ -116,7 +117,7 @@ class QueryFinished(StopEvent):
 
     text: str
     """The whole answer."""
-    sources: list[NodeWithScore] = []
+    sources: list[NodeWithScore] = Field(default_factory=list[NodeWithScore])
     """What it is drawn from."""
     usage: Usage | None = None
     """The tokens that the providers counted, None where they said nothing."""

@@ -48,7 +48,7 @@ async def deltas(response: Any) -> AsyncGenerator[str, None]:
         if whole:
             yield whole
         return
-    live = _generator_of(response)
+    live: Any = _generator_of(response)
     if isinstance(live, AsyncIterable):
         async for delta in cast("AsyncIterable[Any]", live):
             if delta:
@@ -76,12 +76,14 @@ def deltas_sync(response: Any) -> Generator[str, None, None]:
         return
     live = _generator_of(response)
     if isinstance(live, AsyncIterable):
-        raise TypeError(
-            f"The engine's query() gave an async {type(live).__name__}: use aquery() with it."
-        )
+        raise TypeError(f"The engine's query() gave an async {_kind(live)}: use aquery() with it.")
     for delta in cast("Iterable[Any]", live):
         if delta:
             yield str(delta)
+
+
+def _kind(live: object) -> str:
+    return type(live).__name__
 
 
 def _generator_of(response: Any) -> Any:

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import UserDict, UserList
 from typing import Any
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.llms import MockLLM
 from provider_llms import DIALECTS, real, recorded
 
 from llama_index_streaming_ext import (
@@ -21,6 +25,7 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallDelta,
 )
+from llama_index_streaming_ext.llm.fragments import reader_for
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
@@ -237,3 +242,32 @@ async def test_a_subclass_with_a_step_of_its_own_gets_the_llm_itself() -> None:
     assert (await handler.outcome()).text == "ab"
     assert await events_of(handler, LLMCallStarted) == []
     await check_stream(handler)
+
+
+@pytest.mark.parametrize("city", ["\\ud83d", "\ud83d", "[" * 300 + "]" * 300])
+async def test_what_python_can_parse_is_whole(city: str) -> None:
+    """Half an emoji, or lists in lists in lists, is no call that was cut off."""
+    pieces = ['{"city":"', city, '"}'] if "[" not in city else ['{"city":', city, "}"]
+    llm = FakeStreamingLLM([Turn(tool_call("size", fragments=pieces)), Turn(text("ok"))])
+    called: list[Any] = []
+
+    def size(city: Any) -> str:
+        """The size of a city."""
+        called.append(city)
+        return "large"
+
+    handler = FunctionAgent(llm=llm, tools=[size]).run(user_msg="hi")
+    assert str(await handler) == "ok"
+    assert called == [json.loads("".join(pieces))["city"]]
+    deltas = await events_of(handler, ToolCallDelta)
+    assert deltas[-1].arguments == {"city": called[0]}
+
+
+def test_what_json_cannot_say_is_said_as_near_as_it_can_be() -> None:
+    """Some providers give lists and dicts of classes of their own; upstream runs their tools."""
+    given = {"at": UserDict({"x": UserList([1, b"2"])}), "unit": complex(1)}
+    block = ToolCallBlock(tool_call_id="a", tool_name="weather", tool_kwargs=given)
+    answer = ChatResponse(message=ChatMessage(role="assistant", blocks=[block]))
+    reader = reader_for(MockLLM())
+    told = [*reader.read(answer).fragments, *reader.end()]
+    assert "".join(piece.delta for piece in told) == '{"at":{"x":[1,"b\'2\'"]},"unit":"(1+0j)"}'

@@ -28,6 +28,8 @@ from llama_index_streaming_ext import (
     Workflow,
     step,
 )
+from llama_index_streaming_ext.cursor import Cursor
+from llama_index_streaming_ext.lead import Lead
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 
 STORY = Turn(text(*["word "] * 200))
@@ -229,3 +231,39 @@ async def test_a_step_of_ones_own_waits_too() -> None:
         async for _ in records:
             pass
     assert (await handler.outcome()).text == "word " * 200
+
+
+async def test_a_reader_whose_loop_is_closed_holds_nobody_up() -> None:
+    """Nobody can go on with it, and nobody can close it."""
+    llm = FakeStreamingLLM([STORY])
+    handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
+    records = handler.stream.read(types=AgentStream)
+
+    def reads_one() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(anext(records))
+        loop.close()
+
+    await asyncio.to_thread(reads_one)
+    async with asyncio.timeout(20):
+        assert (await handler.outcome()).text == "word " * 200
+    assert records is not None  # it is there all the time
+
+
+def test_waiting_leaves_nothing_behind() -> None:
+    """A reader may nap as often as there are tokens, and a writer may wait as often."""
+
+    async def waits() -> None:
+        closed: list[bool] = []
+        lead = Lead(lambda: 1, lambda: bool(closed))
+        lead.attached(Cursor[Any](0, (), False))
+        writer = asyncio.create_task(lead.room(1))
+        await asyncio.sleep(0)
+        writer.cancel()
+        await asyncio.wait({writer})
+        for _ in range(3):
+            await lead.anap(0)
+            lead.nap(0)
+        assert lead.waiters == 0
+
+    asyncio.run(waits())

@@ -34,6 +34,7 @@ from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
     Turn,
+    check_stream,
     parallel,
     text,
     tool_call,
@@ -344,3 +345,4 @@ async def test_the_last_answer_of_early_stopping_is_streamed(
     said = "".join(record.event.delta for record in last)
     assert said == ("that is it" if streaming else "")
     assert str(await handler) == "that is it"
+    await check_stream(handler)

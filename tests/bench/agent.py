@@ -98,9 +98,8 @@ def main() -> None:
             rows = list(zip(values, base, bare, strict=True))
             whole = statistics.median(v / b for v, b, _ in rows)
             added = statistics.median((v - o) / (b - o) for v, b, o in rows)
-            print(
-                f"{tokens:>7}  {name:<22}{statistics.median(values):>13.1f}{whole:>7.2f}{added:>7.2f}"
-            )
+            cpu = statistics.median(values)
+            print(f"{tokens:>7}  {name:<22}{cpu:>13.1f}{whole:>7.2f}{added:>7.2f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The LLM of the benchmarks: it costs next to nothing, so that what is measured is the rest."""
 
+# Core's decorators of LLM methods are not typed.
+# pyright: reportUntypedFunctionDecorator=false
+
 from __future__ import annotations
 
 import asyncio

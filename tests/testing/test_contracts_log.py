@@ -119,7 +119,7 @@ class Keeping(MemoryLog[bytes]):
         self.kept.append(asyncio.get_running_loop().create_future())
         return self.kept[-1]
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: Any) -> None:
         """Forget."""
         self.kept = [kept for kept in self.kept if kept is not waiter]
         super().forget(waiter)
@@ -202,7 +202,7 @@ class Careless(Keeping):
 class Clinging(MemoryLog[bytes]):
     """Forgets nobody."""
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: Any) -> None:
         """Do not."""
 
 
@@ -213,7 +213,7 @@ class Hoarding(MemoryLog[bytes]):
         super().__init__()
         self.forgotten: list[Waiter] = []
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: Any) -> None:
         """Remember."""
         super().forget(waiter)
         self.forgotten.append(waiter)
@@ -222,7 +222,7 @@ class Hoarding(MemoryLog[bytes]):
 class Forgetful(Keeping):
     """Forgets all at once."""
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: Any) -> None:
         """Forget everybody."""
         self.kept.clear()
 

@@ -30,7 +30,9 @@ def real(fields: dict[str, Any]) -> AgentStream:
 
 def rebuilt(fields: dict[str, Any]) -> AgentStream:
     """The instance that comes out of the log."""
-    return Compactor(keep_raw=True).token(real(fields), 0.0).event()
+    event = Compactor(keep_raw=True).token(real(fields), 0.0).event()
+    assert type(event) is AgentStream
+    return event
 
 
 @cases

@@ -20,6 +20,7 @@ from llama_index_streaming_ext.events import (
     AgentInput,
     AgentStream,
     Event,
+    LLMCallStarted,
     ToolCall,
     ToolCallResult,
     ToolOutputDelta,
@@ -164,6 +165,9 @@ class _Calls:
         if isinstance(event, AgentInput):
             self._announced.add(event.current_agent_name)
             self._to_begin[event.current_agent_name] += 1
+        elif isinstance(event, LLMCallStarted) and event.agent is not None:
+            # An agent that gives its last word says no AgentInput.
+            self._to_begin[event.agent] = max(1, self._to_begin[event.agent])
         elif isinstance(event, ToolCall):
             self._running_tools[event.tool_id] += 1
         elif isinstance(event, ToolCallResult):
