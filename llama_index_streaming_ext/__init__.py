@@ -18,6 +18,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llama_index.core.agent.workflow import AgentContext as AgentContext
+    from llama_index.core.agent.workflow import BaseWorkflowAgent as BaseWorkflowAgent
+    from llama_index.core.agent.workflow import SimpleAgentContext as SimpleAgentContext
+    from llama_index.core.workflow import JsonPickleSerializer as JsonPickleSerializer
+    from llama_index.core.workflow import JsonSerializer as JsonSerializer
+    from llama_index.core.workflow import WorkflowRuntimeError as WorkflowRuntimeError
+    from llama_index.core.workflow import WorkflowTimeoutError as WorkflowTimeoutError
+    from llama_index.core.workflow import WorkflowValidationError as WorkflowValidationError
     from workflows import Context as Context
     from workflows import step as step
 
@@ -111,6 +119,7 @@ if TYPE_CHECKING:
 # Where each public name lives. A leading dot is this package.
 _WHERE = {
     "AgentChanged": ".events",
+    "AgentContext": "llama_index.core.agent.workflow",
     "AgentInput": ".events",
     "AgentOutput": ".events",
     "AgentSetup": ".events",
@@ -118,6 +127,7 @@ _WHERE = {
     "AgentStreamStructuredOutput": ".events",
     "AgentWorkflow": ".agents",
     "AnswerDelta": ".events",
+    "BaseWorkflowAgent": "llama_index.core.agent.workflow",
     "CodeActAgent": ".agents",
     "CodeDelta": ".events",
     "ConnectionLost": ".errors",
@@ -131,6 +141,8 @@ _WHERE = {
     "Incomplete": ".events",
     "IncompleteResponse": ".errors",
     "InputRequiredEvent": ".events",
+    "JsonPickleSerializer": "llama_index.core.workflow",
+    "JsonSerializer": "llama_index.core.workflow",
     "LLMCallDelta": ".events",
     "LLMCallFinished": ".events",
     "LLMCallStarted": ".events",
@@ -157,6 +169,7 @@ _WHERE = {
     "Retrying": ".events",
     "RunCancelled": ".errors",
     "RunLost": ".errors",
+    "SimpleAgentContext": "llama_index.core.agent.workflow",
     "Snapshot": ".outcome",
     "SourcesRetrieved": ".events",
     "StartEvent": ".events",
@@ -165,8 +178,8 @@ _WHERE = {
     "StopEvent": ".events",
     "StreamStopped": ".errors",
     "StreamTruncated": ".errors",
-    "StreamingError": ".errors",
     "StreamingChatEngine": ".query.chat",
+    "StreamingError": ".errors",
     "StreamingHandler": ".handler",
     "StreamingLLM": ".llm.streaming",
     "StreamingQueryEngine": ".query.engine",
@@ -186,7 +199,10 @@ _WHERE = {
     "Workflow": ".workflow",
     "WorkflowCancelledEvent": ".events",
     "WorkflowFailedEvent": ".events",
+    "WorkflowRuntimeError": "llama_index.core.workflow",
     "WorkflowTimedOutEvent": ".events",
+    "WorkflowTimeoutError": "llama_index.core.workflow",
+    "WorkflowValidationError": "llama_index.core.workflow",
     "draw_all_possible_flows": ".draw",
     "emit_progress": ".progress",
     "forward": ".forwarding",

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
+from llama_index.core.agent.workflow import BaseWorkflowAgent
 from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.memory import BaseMemory
 from llama_index.core.prompts import BasePromptTemplate
@@ -17,6 +18,10 @@ from pydantic import BaseModel
 from .agents import FunctionAgent, ReActAgent
 from .memory import fresh_memory
 from .runs import AgentRuns
+from .steps import AgentSteps
+
+# Options that each agent has for itself.
+_OF_AGENTS = frozenset(AgentSteps.model_fields) - frozenset(BaseWorkflowAgent.model_fields)
 
 
 class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
@@ -29,13 +34,16 @@ class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
     Args:
         *args: as core's.
         keep_raw: keep the provider's raw chunk of every token, not only of the last one of each
-            LLM call.
+            LLM call. It is also kept where one of the agents asks for it.
         **kwargs: as core's.
     """
 
     def __init__(self, *args: Any, keep_raw: bool = False, **kwargs: Any) -> None:
+        misplaced = sorted(_OF_AGENTS & kwargs.keys())
+        if misplaced:
+            raise TypeError(f"{', '.join(misplaced)}: give it to each agent, not to the workflow.")
         super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] # core's
-        if keep_raw:
+        if keep_raw or any(getattr(agent, "keep_raw", False) for agent in self.agents.values()):
             self.keep_raw = True
 
     def default_memory(self) -> BaseMemory:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llama_index.core.agent.workflow.codeact_agent import EXECUTE_TOOL_NAME
 from pydantic import BaseModel
 
 from ..events import AgentStream, CodeDelta, Event, Incomplete, LLMCallStarted
@@ -78,6 +79,7 @@ class AgentSite(Site):
         self.takes_text = takes_text
         self.incomplete: Incomplete | None = None
         self.written: dict[str, Arguments] = {}
+        self._wrote_code = False
         self._ctx = ctx
         self._writer: StepWriter | None = writer_of(ctx)
         self._stream: EventStream | None = self._writer.pump.stream if self._writer else None
@@ -97,6 +99,7 @@ class AgentSite(Site):
         self._splitter = self._new_splitter() if self._new_splitter is not None else None
         self._actions = []
         self.written = {}
+        self._wrote_code = False
         self.incomplete = None
         if self._writer is None:
             self._write(started)
@@ -176,11 +179,16 @@ class AgentSite(Site):
             elif kind == "thought":
                 self._put(self._text, "", Extras(thinking=text))
             elif kind == "code":
-                self._write(CodeDelta(delta=text, agent=self.agent or ""))
+                self._wrote_code = True
+                self._write(CodeDelta(delta=text, agent=self.agent or "", tool_id=self._code_id))
             elif kind == "action":
                 self._begin_action(text)
             elif self._actions:
                 self._put(self._actions[-1], text)
+
+    @property
+    def _code_id(self) -> str:
+        return f"{self.origin.call_id}-execute"
 
     def _begin_action(self, name: str) -> None:
         index = len(self._actions)
@@ -196,6 +204,8 @@ class AgentSite(Site):
         Core names those of a ReActAgent at random, when the text is there.
         """
         for call in calls:
+            if self._wrote_code and call.tool_name == EXECUTE_TOOL_NAME:
+                call.tool_id = self._code_id
             # Of several actions in one text core takes the first or the last, by how it begins.
             for series in self._actions if len(calls) == 1 else ():
                 if series.tool_name == call.tool_name:

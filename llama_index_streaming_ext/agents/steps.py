@@ -53,7 +53,8 @@ class AgentSteps(BaseWorkflowAgent):
     """How often the model is told that it was cut off in a tool call's arguments, and asked again.
     The tool is never run with them (U23)."""
     max_lead: int | None = Field(default=None, ge=1)
-    """How many chunks the LLM may be ahead of the slowest reader; None for any number."""
+    """How many chunks the LLM may be ahead of the slowest reader; None for any number. A reader
+    that is open and does not read on holds the run up: leave it by `aclose()`."""
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)

@@ -143,12 +143,14 @@ class CodeDelta(Event):
     """What this piece adds to the code."""
     agent: str = ""
     """The agent that writes it."""
+    tool_id: str = ""
+    """The id of the tool call that will run it, if the model closes the code."""
 
 
 def partial_arguments(text: str) -> dict[str, Any]:
     """Parse what there is of the JSON text of arguments; empty where it is no object."""
     try:
-        parsed = from_json(text, allow_partial="trailing-strings") if text.strip() else {}
+        parsed: object = from_json(text, allow_partial="trailing-strings") if text.strip() else {}
     except (ValueError, TypeError):
         # It takes no lone surrogates: half an emoji, which some models write.
         return arguments_of(text) or {}

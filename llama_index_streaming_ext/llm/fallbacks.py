@@ -228,7 +228,8 @@ class Opened(_Tried):
                 self._came()
                 raise
             else:
-                self._came()
+                if self.streamed is None:
+                    self._came()
                 return chunk
         raise StopAsyncIteration
 

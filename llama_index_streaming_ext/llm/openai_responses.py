@@ -66,9 +66,19 @@ class OpenAIResponsesReader(ChunkReader):
         blocks = list({id(block): block for block in said}.values())
         if self._text and not any(isinstance(block, TextBlock) for block in blocks):
             blocks = [*self._so_far(), *(b for b in blocks if not isinstance(b, ThinkingBlock))]
+        blocks = self._with_one_text(blocks)
         if not any(isinstance(block, ToolCallBlock) for block in blocks):
             blocks += self._call_blocks()
         return chunk if [*map(id, blocks)] == [*map(id, said)] else own_copy(chunk, blocks)
+
+    def _with_one_text(self, blocks: list[ContentBlock]) -> list[ContentBlock]:
+        """The text in one block, as it was streamed: core puts line breaks between blocks (L3)."""
+        texts = [block for block in blocks if isinstance(block, TextBlock)]
+        if len(texts) < 2 or "".join(block.text for block in texts) != self.text:
+            return blocks
+        whole = TextBlock(text=self.text)
+        others = texts[1:]
+        return [whole if b is texts[0] else b for b in blocks if not any(b is o for o in others)]
 
     def _so_far(self) -> list[ContentBlock]:
         if not (self._text or self._thinking or self._thinking_blocks or self._calls):

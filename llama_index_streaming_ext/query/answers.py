@@ -50,9 +50,14 @@ async def deltas(response: Any) -> AsyncGenerator[str, None]:
         return
     live: Any = _generator_of(response)
     if isinstance(live, AsyncIterable):
-        async for delta in cast("AsyncIterable[Any]", live):
-            if delta:
-                yield str(delta)
+        try:
+            async for delta in cast("AsyncIterable[Any]", live):
+                if delta:
+                    yield str(delta)
+        finally:
+            # Or else it is closed some time after the query is said to have ended.
+            if isinstance(live, AsyncGenerator):
+                await live.aclose()
         return
     reading = pumped(lambda: iter(cast("Iterable[Any]", live)))
     try:
@@ -77,9 +82,13 @@ def deltas_sync(response: Any) -> Generator[str, None, None]:
     live = _generator_of(response)
     if isinstance(live, AsyncIterable):
         raise TypeError(f"The engine's query() gave an async {_kind(live)}: use aquery() with it.")
-    for delta in cast("Iterable[Any]", live):
-        if delta:
-            yield str(delta)
+    try:
+        for delta in cast("Iterable[Any]", live):
+            if delta:
+                yield str(delta)
+    finally:
+        if isinstance(live, Generator):
+            live.close()
 
 
 def _kind(live: object) -> str:

@@ -155,7 +155,8 @@ class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
             **kwargs: what the engine's `chat` takes besides.
         """
         run = ChatRun(
-            message,
+            # Core's engines with context also take a QueryBundle, and remember what it says.
+            str(message),
             type(self.engine).__name__,
             conversation=self._conversation(),
             max_lead=self.max_lead,

@@ -228,8 +228,8 @@ def _queried(engine: Any, run: ChatRun) -> None:
         stream_last_call(inner, is_async=True)
         return await run.say(tell(args, await ask(*args, **kwargs)))
 
-    shadow(inner, "query", query, by=run)
-    shadow(inner, "aquery", aquery, by=run)
+    # It is the user's own where it is no BaseQueryEngine but has its methods: a proxy, a mock.
+    state_of(engine)["_query_engine"] = Face(inner, {"query": query, "aquery": aquery}, by=run)
     _condensing(engine, run)
 
 

@@ -111,7 +111,7 @@ class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignor
             is_async: whether the engine's async face is asked, in a task of the running loop, or
                 its sync face, in a thread.
         """
-        bundle = QueryBundle(question) if isinstance(question, str) else question
+        bundle = _bundle_of(question)
         run = QueryRun(
             bundle.query_str,
             type(self.engine).__name__,
@@ -232,6 +232,14 @@ def _checked(engine: Any) -> BaseQueryEngine:
     return engine
 
 
+def _bundle_of(question: Any) -> QueryBundle:
+    if isinstance(question, str):
+        return QueryBundle(question)
+    if not isinstance(question, QueryBundle):
+        raise TypeError(f"A question is a str or a QueryBundle, not {type(question).__name__}.")
+    return question
+
+
 def _asking(engine: Any, bundle: QueryBundle) -> Callable[[], Any]:
     if isinstance(engine, CustomQueryEngine):
         return lambda: engine.custom_query(bundle.query_str)
@@ -247,6 +255,14 @@ def _async_asking(engine: Any, bundle: QueryBundle) -> Callable[[], Awaitable[An
 async def _ask_custom(engine: CustomQueryEngine, question: str) -> Any:
     """Ask a user's engine, whose async method may be the default, which blocks the loop."""
     if type(engine).acustom_query is CustomQueryEngine.acustom_query:
-        return await asyncio.to_thread(engine.custom_query, question)
+        return await asyncio.to_thread(_custom_answer, engine, question)
     asked: Any = engine.acustom_query(question)
     return await asked if inspect.isawaitable(asked) else asked
+
+
+def _custom_answer(engine: CustomQueryEngine, question: str) -> Any:
+    try:
+        return engine.custom_query(question)
+    except StopIteration as error:
+        # No future takes it: who awaits the thread would wait for ever.
+        raise RuntimeError("custom_query raised StopIteration") from error

@@ -62,10 +62,12 @@ class Shadow:
             return self._inner
         # Past the attributes of the owner, where this is found.
         cls = type(self._owner)
-        found: Any = next(
-            vars(base)[self._name] for base in cls.__mro__ if self._name in vars(base)
-        )
-        return found.__get__(self._owner, cls)
+        for base in cls.__mro__:
+            if self._name in vars(base):
+                return vars(base)[self._name].__get__(self._owner, cls)
+        # What stands for something else has its methods by this only.
+        delegated: Any = getattr(cls, "__getattr__")  # noqa: B009 # pyright knows of none
+        return delegated(self._owner, self._name)
 
 
 def shadow(owner: object, name: str, around: Around, *, by: object) -> None:

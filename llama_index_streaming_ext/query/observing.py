@@ -118,6 +118,9 @@ class _Observer:
         if isinstance(part, _FACED):
             return self._face_of(part)
         real: Any = part_of(part) if is_face(part) else part
+        if not issubclass(type(real), _PARTS):
+            # It says that it is one, as mocks do, and so was not copied: it is the user's own.
+            return part
         if isinstance(real, BaseQueryEngine):
             asked_engine(self._work, real)
         elif isinstance(real, BaseSynthesizer):

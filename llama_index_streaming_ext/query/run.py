@@ -13,7 +13,7 @@ from typing import Any
 from llama_index.core.schema import NodeWithScore
 
 from ..cursor import Cursor
-from ..errors import StreamStopped
+from ..errors import RunLost, StreamStopped
 from ..events import (
     Event,
     Incomplete,
@@ -29,6 +29,7 @@ from ..site import Calls
 from ..stream import EventStream
 from .answers import deltas, deltas_sync, object_of, text_of
 from .bridge import StopSignal
+from .engine_task import EngineTask
 from .gate import Gate
 from .instrument import tracking
 from .tree import Work
@@ -36,9 +37,6 @@ from .tree import Work
 # How long a stopped query is waited for, seconds: what its engine does in user code cannot be
 # broken off, and its log is closed anyway.
 _PATIENCE = 5.0
-
-# Tasks of queries whose responses nobody holds go on until they are stopped.
-_at_work: set[asyncio.Task[None]] = set()
 
 
 class QueryRun:
@@ -89,6 +87,7 @@ class QueryRun:
         self._verbatim = verbatim
         self._taken = False
         self._core_said = ""
+        self._began = False
         self._on_incomplete = on_incomplete
         self._incomplete: Incomplete | None = None
         self._answer = Answer()
@@ -96,16 +95,16 @@ class QueryRun:
         self._writing = threading.Lock()
         self._ready = Gate()
         self._over = Gate()
-        self._task: asyncio.Task[None] | None = None
+        self._task: EngineTask | None = None
         self._allowed = 0
 
     # Starting
 
     def start_in_task(self, ask: Callable[[], Awaitable[Any]]) -> None:
         """Let an async engine work, in a task of its own on the running loop."""
-        self._task = asyncio.create_task(self._run(ask), name=self.id)
-        _at_work.add(self._task)
-        self._task.add_done_callback(_at_work.discard)
+        self._task = EngineTask(self._run(ask), self.id, self._task_over)
+        # Who waits in the loop's own thread, or for a loop that was closed, is told.
+        self.stream.written_on(self._task.loop, self._lost)
 
     def start_in_thread(self, ask: Callable[[], Any]) -> None:
         """Let a sync engine work, in a thread of its own, in a copy of this context."""
@@ -188,9 +187,8 @@ class QueryRun:
         self._close(QueryStopped(), Ending("cancelled", error=StreamStopped(self.text)))
         self.stop_signal.stop()
         self.stream.lead.unbind()
-        task = self._task
-        if task is not None and not task.done():
-            _cancel(task)
+        if self._task is not None:
+            self._task.cancel()
 
     async def stopped(self) -> None:
         """Wait until its engine has stopped working, for a few seconds at most."""
@@ -216,7 +214,7 @@ class QueryRun:
         # log and holds its lock: so it is stopped elsewhere.
         with suppress(RuntimeError):  # the loop, or the interpreter, may be shutting down
             if self._task is not None:
-                self._task.get_loop().call_soon_threadsafe(self.stop)
+                self._task.loop.call_soon_threadsafe(self.stop)
             else:
                 threading.Thread(target=self.stop, daemon=True).start()
 
@@ -242,7 +240,8 @@ class QueryRun:
         """Write a delta of the answer into the log."""
         with self._writing:
             self.stream.append_delta(self._answer, delta)
-        if not self._ready.is_open:
+        if not self._began:
+            self._began = True
             self._ready.open()
 
     def has_room(self) -> bool:
@@ -279,11 +278,23 @@ class QueryRun:
             self._finish(response)
         except BaseException as error:
             self._failed(error)
-            if not isinstance(error, Exception | asyncio.CancelledError):
+            if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-        finally:
-            self._ready.open()
-            self._over.open()
+
+    def _task_over(self, cancelled: bool) -> None:
+        if cancelled:
+            self._failed(asyncio.CancelledError())
+        self._ready.open()
+        self._over.open()
+
+    def _lost(self) -> None:
+        """The event loop was closed while the engine was at work on it."""
+        if self._task is not None:
+            self._task.forget()
+        error = RunLost(self.id)
+        event = QueryFailed(error=str(error), kind=type(error).__name__)
+        self._close(event, Ending("lost", error=error))
+        self._over.open()
 
     def _run_sync(self, ask: Callable[[], Any]) -> None:
         try:
@@ -396,17 +407,3 @@ class _AnswerCursor(Cursor[str]):
         if isinstance(entry, Token) and entry.series is self._answer and entry.index >= self._after:
             return entry.delta
         return None
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    loop = task.get_loop()
-    try:
-        here = asyncio.get_running_loop()
-    except RuntimeError:
-        here = None
-    if loop is here:
-        # Cancelled twice it would break off its own cleaning up, and leave connections open.
-        if not task.cancelling():
-            task.cancel()
-    elif not loop.is_closed():
-        loop.call_soon_threadsafe(task.cancel)

@@ -164,11 +164,12 @@ async def test_raw_is_kept_of_the_last_chunk_of_a_call() -> None:
     assert (await handler).raw is not None
 
 
-@pytest.mark.parametrize("where", ["agent", "run", "workflow"])
+@pytest.mark.parametrize("where", ["agent", "run", "workflow", "agent of a workflow"])
 async def test_raw_can_be_kept_of_all(where: str) -> None:
     """`keep_raw=True` keeps the raw chunk of every token."""
-    agent = FunctionAgent(llm=talking("one two"), keep_raw=where == "agent")
-    runner = AgentWorkflow(agents=[agent], keep_raw=True) if where == "workflow" else agent
+    agent = FunctionAgent(llm=talking("one two"), keep_raw="agent" in where)
+    team = "workflow" in where
+    runner = AgentWorkflow(agents=[agent], keep_raw=where == "workflow") if team else agent
     handler = runner.run(user_msg="hi", keep_raw=True if where == "run" else None)
     chunks = [event for event in await seen_by(handler) if isinstance(event, AgentStream)]
     assert all(chunk.raw is not None for chunk in chunks)

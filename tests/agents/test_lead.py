@@ -237,7 +237,7 @@ async def test_a_reader_whose_loop_is_closed_holds_nobody_up() -> None:
     """Nobody can go on with it, and nobody can close it."""
     llm = FakeStreamingLLM([STORY])
     handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
-    records = handler.stream.read(types=AgentStream)
+    records: Any = handler.stream.read(types=AgentStream)
 
     def reads_one() -> None:
         loop = asyncio.new_event_loop()

@@ -145,7 +145,8 @@ class RefusesToRead(FakeStreamingLLM):
 
 async def test_a_call_whose_answer_cannot_be_read_is_finished_all_the_same() -> None:
     """The LLM has said all; that core cannot read it is no end of the call."""
-    llm = RefusesToRead([Turn(text("Hello"), finish("stop"))], usage="always")
+    refuses: Any = RefusesToRead
+    llm = refuses([Turn(text("Hello"), finish("stop"))], usage="always")
     handler = FunctionAgent(llm=llm).run(user_msg="hi")
     outcome = await handler.outcome()
     assert (outcome.status, outcome.finish_reason) == ("failed", "stop")

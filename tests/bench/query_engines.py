@@ -1,7 +1,8 @@
 """What a reader gets of every kind of query engine, and when: ours beside upstream's.
 
-Run it with `python tests/bench/query_engines.py`. It prints a table in markdown, in which every cell says
-`ours / upstream's`. Time is counted in tokens of the LLM, so the table is the same everywhere.
+Run it with `python tests/bench/query_engines.py`. It prints a table in markdown, in which every
+cell says `ours / upstream's`. Time is counted in tokens of the LLM, so the table is the same
+everywhere.
 """
 
 from __future__ import annotations

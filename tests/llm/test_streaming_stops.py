@@ -145,6 +145,8 @@ async def test_what_was_read_ahead_is_not_asked_for_again() -> None:
     with fake.serve():
         reader = Reader(StreamingLLM(fake.llm()), "chat")
         await reader.until(2)
+        while fake.requests[0].bytes_sent < 21_000:  # all of it, up to the gate
+            await asyncio.sleep(0)
         with closes_at_once(fake.requests[0]):
             await reader.stream.aclose()
         fake.open("never")

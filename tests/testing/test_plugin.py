@@ -405,5 +405,6 @@ import sys
 def test_it():
     assert not {"llama_index", "openai", "respx", "pydantic"} & set(sys.modules)
 """)
-    options = ("-p", "no:hypothesispytest", "-p", "no:asyncio", "-p", "no:respx")
+    others = ("hypothesispytest", "asyncio", "respx", "langsmith_plugin")
+    options = [option for name in others for option in ("-p", f"no:{name}")]
     pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)

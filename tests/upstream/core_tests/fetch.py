@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = "https://github.com/run-llama/llama_index"
@@ -52,9 +53,9 @@ def folder_of_tests() -> Path:
     return home / "llama-index-streaming-ext" / f"core-tests-{RELEASE}"
 
 
-def is_fetched(folder: Path) -> bool:
-    """Whether core's agent tests are in a folder."""
-    return (folder / CORE / AGENTS).is_dir()
+def is_fetched(folder: Path, tests: Sequence[str] = (AGENTS,)) -> bool:
+    """Whether these tests of core's are in a folder."""
+    return all((folder / CORE / one).exists() for one in tests)
 
 
 def fetch(folder: Path, repository: str = REPOSITORY, revision: str = REVISION) -> None:

@@ -1,9 +1,9 @@
-"""Runs core's own agent tests with core's agents, then with ours, and compares.
+"""Runs core's own tests with core's classes, then with ours, and compares.
 
-    python -m tests.upstream.core_tests.run [folder] [--record]
+    python -m tests.upstream.core_tests.run [folder] [--suite agents|queries] [--record]
 
-It prints a table, and exits with 1 when something that passes with core's agents does not pass
-with ours. `baseline.json` is the record of the tests with core's agents.
+It prints a table, and exits with 1 when something that passes with core's does not pass with ours,
+but for what `differences.py` explains. `baseline.json` and `baseline_query.json` are the records.
 """
 
 from __future__ import annotations
@@ -17,18 +17,15 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict, cast
 from xml.etree import ElementTree
 
-from .fetch import AGENTS, COMMAND, CORE, RELEASE, REVISION, folder_of_tests, is_fetched
-
-PLUGINS = Path(__file__).parent
-"""Where the plugin `swap` is."""
-
-BASELINE = PLUGINS / "baseline.json"
+from .differences import Difference
+from .fetch import COMMAND, CORE, RELEASE, REVISION, folder_of_tests, is_fetched
+from .suites import AGENT_SUITE, HERE, SUITES, Suite
 
 TIMEOUT = 300.0
 """Seconds for one run of all tests; a run takes a few."""
@@ -43,12 +40,13 @@ Outcomes = Mapping[str, str]
 
 
 class Baseline(TypedDict):
-    """What `baseline.json` holds."""
+    """What a record holds: the outcomes with core's, and those with ours that are others."""
 
     release: str
     revision: str
     versions: dict[str, str]
     outcomes: dict[str, str]
+    ours: dict[str, str]
 
 
 class NotRun(Exception):
@@ -56,11 +54,26 @@ class NotRun(Exception):
 
 
 @dataclass(frozen=True)
+class Report:
+    """What a run of pytest has come to: the outcomes, and what the failures say."""
+
+    outcomes: Outcomes
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The outcomes of the same tests, with core's agents and with ours."""
+    """The outcomes of the same tests, with core's classes and with ours.
+
+    Attributes:
+        core: with core's.
+        ours: with ours.
+        not_applicable: the tests that fail with ours as they should, and why.
+    """
 
     core: Outcomes
     ours: Outcomes
+    not_applicable: Mapping[str, Difference] = field(default_factory=dict[str, Difference])
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
@@ -70,36 +83,43 @@ class Comparison:
 
     @property
     def worse(self) -> list[str]:
-        """The tests that pass with core's agents and do not with ours."""
-        return [test for test, core, ours in self.rows if core == "passed" and ours != "passed"]
+        """The tests that pass with core's classes, apply to ours, and do not pass with them."""
+        return [
+            test
+            for test, core, ours in self.rows
+            if core == "passed" and ours != "passed" and test not in self.not_applicable
+        ]
 
 
-def compare(folder: Path, tests: str = AGENTS, timeout: float = TIMEOUT) -> Comparison:
-    """Run the tests of a folder with core's agents, then with ours.
+def compare(folder: Path, suite: Suite = AGENT_SUITE, timeout: float = TIMEOUT) -> Comparison:
+    """Run the tests of a suite with core's classes, then with ours.
 
     Args:
         folder: what `fetch` made.
-        tests: which tests, relative to core's folder.
+        suite: which tests, and with what.
         timeout: seconds for each of the two runs.
 
     Raises:
         NotRun: pytest did not come to its end.
     """
-    return Comparison(
-        core=run_tests(folder, tests, timeout=timeout),
-        ours=run_tests(folder, tests, swapped=True, timeout=timeout),
-    )
+    core = run_tests(folder, suite, timeout=timeout)
+    ours = run_tests(folder, suite, swapped=True, timeout=timeout)
+    return Comparison(core.outcomes, ours.outcomes, suite.not_applicable(ours.failures))
 
 
 def run_tests(
-    folder: Path, tests: str = AGENTS, *, swapped: bool = False, timeout: float = TIMEOUT
-) -> Outcomes:
+    folder: Path,
+    suite: Suite = AGENT_SUITE,
+    *,
+    swapped: bool = False,
+    timeout: float = TIMEOUT,
+) -> Report:
     """Run the tests in a pytest of their own.
 
     Args:
         folder: what `fetch` made.
-        tests: which tests, relative to core's folder.
-        swapped: with our agents in the place of core's.
+        suite: which tests, and with what.
+        swapped: with ours in the place of core's.
         timeout: seconds after which the run is given up.
 
     Raises:
@@ -107,12 +127,13 @@ def run_tests(
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        command = [*_pytest(report), *(["-p", "swap"] if swapped else []), tests]
-        said = _said(command, folder / CORE, timeout)
-        outcomes = read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
+        plugin = ["-p", suite.plugin] if swapped else []
+        said = _said([*_pytest(report), *plugin, *suite.tests], folder / CORE, timeout)
+        xml = report.read_text(encoding="utf-8") if report.exists() else "<none/>"
+    outcomes = read_report(xml)
     if not outcomes:
         raise NotRun(said)
-    return outcomes
+    return Report(outcomes, read_failures(xml))
 
 
 def read_report(xml: str) -> dict[str, str]:
@@ -125,16 +146,30 @@ def read_report(xml: str) -> dict[str, str]:
     return outcomes
 
 
-def record(core: Outcomes) -> Baseline:
-    """What to write to `baseline.json`."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    outcomes = dict(sorted(core.items()))
-    return Baseline(release=RELEASE, revision=REVISION, versions=versions, outcomes=outcomes)
+def read_failures(xml: str) -> dict[str, str]:
+    """What the failures in such a report say, by the id of the test."""
+    failures: dict[str, str] = {}
+    for case in ElementTree.fromstring(xml).iter("testcase"):
+        said = [end.get("message", "") for end in case if end.tag in {"failure", "error"}]
+        if said:
+            failures[_test_id(case)] = "\n".join(said)
+    return failures
 
 
-def read_baseline() -> Baseline:
+def record(comparison: Comparison) -> Baseline:
+    """What to write to the record of a suite."""
+    return Baseline(
+        release=RELEASE,
+        revision=REVISION,
+        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        outcomes=dict(sorted(comparison.core.items())),
+        ours={test: ours for test, core, ours in comparison.rows if ours != core},
+    )
+
+
+def read_baseline(suite: Suite = AGENT_SUITE) -> Baseline:
     """The record that is there."""
-    return cast("Baseline", json.loads(BASELINE.read_text(encoding="utf-8")))
+    return cast("Baseline", json.loads(suite.baseline.read_text(encoding="utf-8")))
 
 
 def table(comparison: Comparison, recorded: Outcomes) -> Iterator[str]:
@@ -149,6 +184,9 @@ def table(comparison: Comparison, recorded: Outcomes) -> Iterator[str]:
     for test, core, _ in comparison.rows:
         if core != recorded.get(test, "-"):
             yield f"core's differs from the record ({recorded.get(test, '-')}): {test}"
+    reasons = Counter(difference.why for difference in comparison.not_applicable.values())
+    for why, count in reasons.items():
+        yield f"not applicable: {count}: {why}"
     for test in comparison.worse:
         yield f"worse with ours: {test}"
 
@@ -182,7 +220,7 @@ def _said(command: Sequence[str], folder: Path, timeout: float) -> str:
 
 def _environment() -> dict[str, str]:
     passed_on = {name: value for name, value in os.environ.items() if name not in FROM_OUTSIDE}
-    paths = [str(PLUGINS), *filter(None, [passed_on.get("PYTHONPATH")])]
+    paths = [str(HERE), *filter(None, [passed_on.get("PYTHONPATH")])]
     return passed_on | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -215,20 +253,27 @@ def main(argv: list[str] | None = None) -> int:
     """Run them from the command line.
 
     Returns:
-        The exit code: 1 when something passes with core's agents and not with ours.
+        The exit code: 1 when something passes with core's classes and not with ours.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", nargs="?", type=Path, default=folder_of_tests())
-    parser.add_argument("--record", action="store_true", help="write baseline.json anew")
+    parser.add_argument("--suite", choices=SUITES, help="one of them; all by default")
+    parser.add_argument("--record", action="store_true", help="write the records anew")
     options = parser.parse_args(argv)
     folder: Path = options.folder
-    if not is_fetched(folder):
+    suites = [SUITES[options.suite]] if options.suite else list(SUITES.values())
+    if not all(is_fetched(folder, suite.tests) for suite in suites):
         parser.error(f"Core's tests are not in {folder}. Fetch them: {COMMAND} {folder}")
-    comparison = compare(folder)
-    if options.record:
-        text = json.dumps(record(comparison.core), indent=2)
-        BASELINE.write_text(f"{text}\n", encoding="utf-8")
-    for line in table(comparison, read_baseline()["outcomes"]):
+    return max([_run(folder, suite, anew=options.record) for suite in suites])
+
+
+def _run(folder: Path, suite: Suite, *, anew: bool) -> int:
+    """Run one suite, and print its table."""
+    comparison = compare(folder, suite)
+    if anew:
+        text = json.dumps(record(comparison), indent=2)
+        suite.baseline.write_text(f"{text}\n", encoding="utf-8")
+    for line in table(comparison, read_baseline(suite)["outcomes"]):
         sys.stdout.write(f"{line}\n")
     return 1 if comparison.worse else 0
 

@@ -1,0 +1,59 @@
+"""The task that an async engine works in: cancelled once, and seen to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+# Tasks of queries whose responses nobody holds go on until they are stopped.
+_at_work: set[EngineTask] = set()
+
+
+class EngineTask:
+    """A task of the running loop.
+
+    Args:
+        work: what it does.
+        name: its name.
+        ended: called when it is over, with whether it was cancelled: also when that was before
+            its first step, of which the coroutine itself sees nothing.
+
+    Attributes:
+        loop: the loop that it runs on.
+    """
+
+    def __init__(
+        self, work: Coroutine[Any, Any, None], name: str, ended: Callable[[bool], None]
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._ended = ended
+        self._task = self.loop.create_task(work, name=name)
+        _at_work.add(self)
+        self._task.add_done_callback(self._over)
+
+    def cancel(self) -> None:
+        """Cancel it, from any thread."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self.loop:
+            self._cancel()
+        else:
+            with suppress(RuntimeError):  # a loop that is closed has nothing left to cancel
+                self.loop.call_soon_threadsafe(self._cancel)
+
+    def forget(self) -> None:
+        """Its loop is closed: it will never go on."""
+        _at_work.discard(self)
+
+    def _cancel(self) -> None:
+        # Cancelled twice it would break off its own cleaning up, and leave connections open.
+        if not self._task.done() and not self._task.cancelling():
+            self._task.cancel()
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        _at_work.discard(self)
+        self._ended(task.cancelled())
