@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from .progress import tool_progress as tool_progress
     from .query.chat import StreamingChatEngine as StreamingChatEngine
     from .query.engine import StreamingQueryEngine as StreamingQueryEngine
+    from .query.engine import astream_query as astream_query
     from .query.engine import stream_query as stream_query
     from .query.synthesizer import ResponseSynthesizer as ResponseSynthesizer
     from .query.tool import StreamingQueryEngineTool as StreamingQueryEngineTool
@@ -203,6 +204,7 @@ _WHERE = {
     "WorkflowTimedOutEvent": ".events",
     "WorkflowTimeoutError": "llama_index.core.workflow",
     "WorkflowValidationError": "llama_index.core.workflow",
+    "astream_query": ".query.engine",
     "draw_all_possible_flows": ".draw",
     "emit_progress": ".progress",
     "forward": ".forwarding",

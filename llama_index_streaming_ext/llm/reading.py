@@ -10,7 +10,7 @@ from .fallbacks import open_stream, open_stream_sync
 from .options import Options
 
 
-async def read_chat(
+async def read(
     call: LLMCall,
     llm: Any,
     method: Any,
@@ -19,7 +19,8 @@ async def read_chat(
     strict: bool,
 ) -> AsyncGenerator[Any, None]:
     """Ask an LLM and read its chunks; a caller that needs only the last one gets only that."""
-    take, lead, chunks = call.take, call.max_lead, None
+    take, end = _ways_of(call, method)
+    lead, chunks = call.max_lead, None
     try:
         await call.begin()
         chunks = await open_stream(
@@ -34,7 +35,7 @@ async def read_chat(
                 yield given
             if lead is not None and not call.has_room():
                 await call.room(lead)
-        last = call.end()
+        last = end()
         if last is not None:
             yield last
     except BaseException as error:
@@ -45,42 +46,7 @@ async def read_chat(
             await chunks.aclose()
 
 
-async def read_completion(
-    call: LLMCall,
-    llm: Any,
-    method: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    strict: bool,
-) -> AsyncGenerator[Any, None]:
-    """Ask an LLM to complete a prompt, and read its chunks."""
-    lead, chunks = call.max_lead, None
-    try:
-        await call.begin()
-        chunks = await open_stream(
-            llm, method, args, kwargs, strict=strict, on_demand=lead is not None
-        )
-        call.opened()
-        async for chunk in chunks:
-            given = call.take_completion(chunk)
-            if chunks.streamed is False:
-                call.not_streamed()
-            if given is not None:
-                yield given
-            if lead is not None and not call.has_room():
-                await call.room(lead)
-        last = call.end_completion()
-        if last is not None:
-            yield last
-    except BaseException as error:
-        _raise(call.failed(error), error)
-    finally:
-        call.over()
-        if chunks is not None:
-            await chunks.aclose()
-
-
-def read_chat_sync(
+def read_sync(
     call: LLMCall,
     llm: Any,
     method: Any,
@@ -88,54 +54,22 @@ def read_chat_sync(
     kwargs: dict[str, Any],
     strict: bool,
 ) -> Generator[Any, None, None]:
-    """Ask an LLM and read its chunks."""
+    """What `read` does, by the LLM's sync face."""
+    take, end = _ways_of(call, method)
     lead, chunks = call.max_lead, None
     try:
         call.begin_sync()
         chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
         call.opened()
         for chunk in chunks:
-            given = call.take(chunk)
+            given = take(chunk)
             if chunks.streamed is False:
                 call.not_streamed()
             if given is not None:
                 yield given
             if lead is not None and not call.has_room():
                 call.room_sync(lead)
-        last = call.end()
-        if last is not None:
-            yield last
-    except BaseException as error:
-        _raise(call.failed(error), error)
-    finally:
-        call.over()
-        if chunks is not None:
-            chunks.close()
-
-
-def read_completion_sync(
-    call: LLMCall,
-    llm: Any,
-    method: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    strict: bool,
-) -> Generator[Any, None, None]:
-    """Ask an LLM to complete a prompt, and read its chunks."""
-    lead, chunks = call.max_lead, None
-    try:
-        call.begin_sync()
-        chunks = open_stream_sync(llm, method, args, kwargs, strict=strict)
-        call.opened()
-        for chunk in chunks:
-            given = call.take_completion(chunk)
-            if chunks.streamed is False:
-                call.not_streamed()
-            if given is not None:
-                yield given
-            if lead is not None and not call.has_room():
-                call.room_sync(lead)
-        last = call.end_completion()
+        last = end()
         if last is not None:
             yield last
     except BaseException as error:
@@ -181,3 +115,10 @@ def _raise(error: BaseException, cause: BaseException) -> NoReturn:
     if error is cause:
         raise error
     raise error from cause
+
+
+def _ways_of(call: LLMCall, method: str) -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    """How a call takes the chunks of a method, and its end."""
+    if method.endswith("complete"):
+        return call.take_completion, call.end_completion
+    return call.take, call.end

@@ -17,10 +17,8 @@ from .options import Options
 from .reading import (
     answer,
     answer_sync,
-    read_chat,
-    read_chat_sync,
-    read_completion,
-    read_completion_sync,
+    read,
+    read_sync,
 )
 from .wrap import inner_of, options_of, wrap
 
@@ -113,17 +111,11 @@ class StreamingLLM(_Base):
 
     async def astream_complete(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """Stream the completion of a prompt, as the inner LLM does."""
-        call, inner, options = self._call()
-        kwargs = self._asking("astream_complete", kwargs)
-        chunks = read_completion(call, inner, "astream_complete", args, kwargs, options.strict)
-        return begun_here(chunks)
+        return self._astream("astream_complete", args, kwargs)
 
     def stream_complete(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
         """Stream the completion of a prompt, as the inner LLM does."""
-        call, inner, options = self._call()
-        kwargs = self._asking("stream_complete", kwargs)
-        chunks = read_completion_sync(call, inner, "stream_complete", args, kwargs, options.strict)
-        return begun_here(chunks)
+        return self._stream("stream_complete", args, kwargs)
 
     # Whole answers
 
@@ -163,14 +155,14 @@ class StreamingLLM(_Base):
     ) -> AsyncGenerator[Any, None]:
         call, inner, options = self._call()
         kwargs = self._asking(method, kwargs)
-        return begun_here(read_chat(call, inner, method, args, kwargs, options.strict))
+        return begun_here(read(call, inner, method, args, kwargs, options.strict))
 
     def _stream(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, None, None]:
         call, inner, options = self._call()
         kwargs = self._asking(method, kwargs)
-        return begun_here(read_chat_sync(call, inner, method, args, kwargs, options.strict))
+        return begun_here(read_sync(call, inner, method, args, kwargs, options.strict))
 
 
 class StreamingToolLLM(StreamingLLM):

@@ -79,9 +79,9 @@ def deltas_sync(response: Any) -> Generator[str, None, None]:
         if whole:
             yield whole
         return
-    live = _generator_of(response)
+    live: Any = _generator_of(response)
     if isinstance(live, AsyncIterable):
-        raise TypeError(f"The engine's query() gave an async {_kind(live)}: use aquery() with it.")
+        raise TypeError("The engine's query() gave an async generator: use aquery() with it.")
     try:
         for delta in cast("Iterable[Any]", live):
             if delta:
@@ -89,10 +89,6 @@ def deltas_sync(response: Any) -> Generator[str, None, None]:
     finally:
         if isinstance(live, Generator):
             live.close()
-
-
-def _kind(live: object) -> str:
-    return type(live).__name__
 
 
 def _generator_of(response: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine
@@ -16,9 +16,8 @@ from .chat_response import AsyncLiveChatResponse, LiveChatResponse
 from .chat_run import ChatRun
 from .chat_users import aask_own, ask_own
 from .conversation import Conversation, conversation_over
-from .engine import Show
 from .hooks import state_of
-from .preparing import Wrapping, prepared
+from .preparing import Show, Wrapping, check_options, prepared
 
 History = list[ChatMessage] | None
 
@@ -133,10 +132,7 @@ class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
         on_incomplete: OnIncomplete = "raise",
     ) -> None:
         self.engine = _checked(engine)
-        if show not in get_args(Show):
-            raise ValueError(f"show is 'answer' or 'calls', not {show!r}")
-        if max_lead < 1:
-            raise ValueError(f"max_lead={max_lead}: the answer must be let ahead by 1 at least")
+        check_options(show, max_lead, on_incomplete)
         self.show: Show = show
         self.strict = strict
         self.max_lead = max_lead

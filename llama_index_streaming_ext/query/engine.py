@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import Response
@@ -16,11 +16,10 @@ from ..site import OnIncomplete
 from .blocking import works_synchronously
 from .callers import called_by_core
 from .last_call import acomplete, complete, stream_last_call
-from .preparing import Wrapping, prepared
+from .loop_thread import refuse_on_background_loop
+from .preparing import Show, Wrapping, check_options, prepared
 from .response import AsyncLiveResponse, LiveResponse
 from .run import QueryRun
-
-Show = Literal["answer", "calls"]
 
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 
@@ -31,7 +30,7 @@ class Asking(_Base):
     So a query is one span and one trace, as upstream: those of the engine.
     """
 
-    def query(self, str_or_query_bundle: str | QueryBundle) -> Any:
+    def query(self, str_or_query_bundle: str | QueryBundle) -> LiveResponse:
         """Ask, and get a response as soon as the answer begins.
 
         Args:
@@ -44,13 +43,15 @@ class Asking(_Base):
         engine = cast("StreamingQueryEngine", self)
         if called_by_core():
             return complete_response(engine.engine, str_or_query_bundle)
+        # Its LLM calls are made there.
+        refuse_on_background_loop()
         run = engine.start(str_or_query_bundle)
         run.ready_sync()
         return LiveResponse(run)
 
     def aquery(  # pyright: ignore[reportIncompatibleMethodOverride] # awaited, it is the same
         self, str_or_query_bundle: str | QueryBundle
-    ) -> Coroutine[Any, Any, Any]:
+    ) -> Coroutine[Any, Any, AsyncLiveResponse]:
         """Ask, and get a response as soon as the answer begins.
 
         Args:
@@ -63,7 +64,8 @@ class Asking(_Base):
         # Not a coroutine function: who calls can be told only now, not when it is awaited.
         engine = cast("StreamingQueryEngine", self)
         if called_by_core():
-            return acomplete_response(engine.engine, str_or_query_bundle)
+            complete: Any = acomplete_response(engine.engine, str_or_query_bundle)
+            return complete
         return engine.ask(str_or_query_bundle)
 
 
@@ -93,10 +95,7 @@ class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignor
         on_incomplete: OnIncomplete = "raise",
     ) -> None:
         self.engine = _checked(engine)
-        if show not in get_args(Show):
-            raise ValueError(f"show is 'answer' or 'calls', not {show!r}")
-        if max_lead < 1:
-            raise ValueError(f"max_lead={max_lead}: the answer must be let ahead by 1 at least")
+        check_options(show, max_lead, on_incomplete)
         self.show: Show = show
         self.strict = strict
         self.max_lead = max_lead
@@ -191,15 +190,36 @@ def stream_query(
         Where an event loop is running, an `AsyncStreamingResponse`, and the engine's async face is
         asked; elsewhere a `StreamingResponse`.
     """
-    streaming = engine if isinstance(engine, StreamingQueryEngine) else None
-    if streaming is None or options:
-        inner = streaming.engine if streaming is not None else engine
-        streaming = StreamingQueryEngine(inner, **options)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return LiveResponse(streaming.start(question))
-    return AsyncLiveResponse(streaming.start(question, is_async=True))
+        return LiveResponse(_streaming(engine, options).start(question))
+    return astream_query(engine, question, **options)
+
+
+def astream_query(
+    engine: BaseQueryEngine, question: str | QueryBundle, **options: Any
+) -> AsyncLiveResponse:
+    """What `stream_query` gives where an event loop is running, by a name that says so.
+
+    Args:
+        engine: any query engine, or a `StreamingQueryEngine`.
+        question: the question.
+        **options: as for `StreamingQueryEngine`.
+    """
+    return AsyncLiveResponse(_streaming(engine, options).start(question, is_async=True))
+
+
+def _streaming(engine: BaseQueryEngine, options: dict[str, Any]) -> StreamingQueryEngine:
+    """An engine that streams, set by the options, and else as it is set."""
+    if not isinstance(engine, StreamingQueryEngine):
+        return StreamingQueryEngine(engine, **options)
+    if not options:
+        return engine
+    names = ("show", "strict", "max_lead", "on_incomplete")
+    return StreamingQueryEngine(
+        engine.engine, **{**{name: getattr(engine, name) for name in names}, **options}
+    )
 
 
 def complete_response(engine: BaseQueryEngine, question: Any) -> Any:

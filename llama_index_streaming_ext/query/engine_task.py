@@ -45,10 +45,6 @@ class EngineTask:
             with suppress(RuntimeError):  # a loop that is closed has nothing left to cancel
                 self.loop.call_soon_threadsafe(self._cancel)
 
-    def forget(self) -> None:
-        """Its loop is closed: it will never go on."""
-        _at_work.discard(self)
-
     def _cancel(self) -> None:
         # Cancelled twice it would break off its own cleaning up, and leave connections open.
         if not self._task.done() and not self._task.cancelling():

@@ -18,10 +18,8 @@ from ..llm.call import LLMCall
 from ..llm.options import Options
 from ..llm.reading import (
     answer,
-    read_chat,
-    read_chat_sync,
-    read_completion,
-    read_completion_sync,
+    read,
+    read_sync,
 )
 from ..llm.wrap import inner_of, options_of, wrap
 from ..series import Arguments, InnerCall
@@ -223,7 +221,6 @@ class QueryLLM(ObjectLLM):
         kwargs = self._asking(method, kwargs)
         inner = for_this_loop(inner_of(self))
         one = LLMCall(inner, options)
-        read = read_completion if method.endswith("complete") else read_chat
         asked = read(one, inner, method, args, kwargs, options.strict)
         return stoppable(asked, options.stops_tasks)
 
@@ -233,24 +230,13 @@ class QueryLLM(ObjectLLM):
         options, inner = _options(self), inner_of(self)
         there = on_loop(inner) if options.stop is not None else None
         kwargs = self._asking(method, kwargs)
-        whole = method.endswith("complete")
         if there is None or options.stop is None:
             one = LLMCall(inner, options)
-            read_here = read_completion_sync if whole else read_chat_sync
-            asked = read_here(one, inner, method, args, kwargs, options.strict)
+            asked = read_sync(one, inner, method, args, kwargs, options.strict)
             return _until_stopped(asked, options.stop)
         one = LLMCall(there, options)
-        read = read_completion if whole else read_chat
         make = functools.partial(read, one, there, f"a{method}", args, kwargs, options.strict)
         return iterate(make, options.stop)
-
-    async def astream_complete(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        """Stream the completion of a prompt, as the inner LLM does."""
-        return self._astream("astream_complete", args, kwargs)
-
-    def stream_complete(self, *args: Any, **kwargs: Any) -> Generator[Any, None, None]:
-        """Stream the completion of a prompt, as the inner LLM does."""
-        return self._stream("stream_complete", args, kwargs)
 
     # Whole answers
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
+from ..site import OnIncomplete
 from .copying import copy_of
 from .llm import QueryOptions, QuerySite, in_query
 from .observing import observe
 from .run import QueryRun
+
+Show = Literal["answer", "calls"]
+"""What is shown of a query: the answer, or what every inner LLM call says, too."""
 
 
 class Wrapping:
     """What wraps an engine. Where core's engines hold one, the engine within is at work."""
 
     engine: Any
+
+
+def check_options(show: str, max_lead: int, on_incomplete: str) -> None:
+    """See that an engine is set to what there is.
+
+    Raises:
+        ValueError: it is not; the message says what there is.
+    """
+    if show not in get_args(Show):
+        raise ValueError(f"show is 'answer' or 'calls', not {show!r}")
+    if on_incomplete not in get_args(OnIncomplete):
+        raise ValueError(f"on_incomplete is 'event' or 'raise', not {on_incomplete!r}")
+    if not isinstance(max_lead, int) or max_lead < 1:  # pyright: ignore[reportUnnecessaryIsInstance] # users may err
+        raise ValueError(f"max_lead is a number of records from 1, not {max_lead!r}")
 
 
 def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_async: bool) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -32,6 +33,7 @@ from .bridge import StopSignal
 from .engine_task import EngineTask
 from .gate import Gate
 from .instrument import tracking
+from .loop_thread import refuse_on_background_loop
 from .tree import Work
 
 # How long a stopped query is waited for, seconds: what its engine does in user code cannot be
@@ -177,6 +179,8 @@ class QueryRun:
 
     def wait_sync(self) -> None:
         """What `wait` does, in a thread that may block."""
+        if not self.done:
+            refuse_on_background_loop()
         self.stream.lead.unbind()
         self.stream.ended_sync()
 
@@ -208,7 +212,8 @@ class QueryRun:
 
     def abandon(self) -> None:
         """Nobody holds the response any more: stop it if nobody reads it either."""
-        if self.done or self.stream.lead.cursors:
+        # When the interpreter goes, no thread can be started any more, and none is needed.
+        if self.done or self.stream.lead.cursors or sys.is_finalizing():
             return
         # It is the garbage collector that calls, perhaps in a thread that is just writing to the
         # log and holds its lock: so it is stopped elsewhere.
@@ -289,8 +294,6 @@ class QueryRun:
 
     def _lost(self) -> None:
         """The event loop was closed while the engine was at work on it."""
-        if self._task is not None:
-            self._task.forget()
         error = RunLost(self.id)
         event = QueryFailed(error=str(error), kind=type(error).__name__)
         self._close(event, Ending("lost", error=error))

@@ -19,6 +19,7 @@ CLOSED_WITHIN = 0.1
 
 def closed_after(fake: FakeOpenAI, stop: Callable[[], object]) -> float:
     """How long after a stop the server sees the last of the clients go that it serves, seconds."""
+    fake.wait_requests(1, LONG)
     open_ones = [request for request in fake.requests if request.ended_by is None]
     began = time.monotonic()
     stop()
@@ -27,6 +28,7 @@ def closed_after(fake: FakeOpenAI, stop: Callable[[], object]) -> float:
 
 async def aclosed_after(fake: FakeOpenAI, stop: Callable[[], Awaitable[object]]) -> float:
     """What `closed_after` says, of an async stop."""
+    await asyncio.to_thread(fake.wait_requests, 1, LONG)
     open_ones = [request for request in fake.requests if request.ended_by is None]
     began = time.monotonic()
     await stop()

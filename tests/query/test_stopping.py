@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 from engines import QUESTION, build, of_mode, page
-from llama_index.core import Settings
 from openai_on_loops import LONG
 from stopped_servers import CLOSED_WITHIN, Told, aclosed_after, closed_after, quickest
 from users_engines import Own
@@ -271,6 +270,8 @@ def test_readers_are_told_of_a_loop_that_was_closed() -> None:
     loop = asyncio.new_event_loop()
     response = loop.run_until_complete(StreamingQueryEngine(fake_engine(STALLED)).aquery(QUESTION))
     loop.close()
+    # asyncio itself says that a task was destroyed.
+    loop.set_exception_handler(lambda *_: None)
     assert list(response.stream.read_sync())[-1].terminal
     with pytest.raises(RunLost):
         str(response)
@@ -399,7 +400,8 @@ def test_one_that_is_collected_unread_is_stopped() -> None:
     fake = FakeOpenAI([STALLED])
     with fake.serve():
         response = StreamingQueryEngine(page(fake.llm(), False)).query(QUESTION)
-        assert response is not None
+        fake.wait_requests(1, LONG)
+        assert not response.stream.closed
         del response
         gc.collect()
         assert fake.requests[0].wait_closed(LONG)
@@ -413,6 +415,8 @@ def test_an_async_one_that_is_collected_unread_is_stopped() -> None:
         with fake.serve():
             engine = StreamingQueryEngine(page(fake.llm(), False))
             response = await engine.aquery(QUESTION)
+            await asyncio.to_thread(fake.wait_requests, 1, LONG)
+            assert not response.stream.closed
             del response
             gc.collect()
             assert await fake.requests[0].await_closed(LONG)
@@ -432,10 +436,3 @@ def test_a_thousand_stopped_queries_leave_no_thread() -> None:
         response.close()
     del response
     assert eventually(lambda: not {t for t in threading.enumerate() if t not in before})
-
-
-@pytest.fixture(autouse=True)
-def default_llm() -> Any:
-    """Some engines of core's ask the default LLM."""
-    yield
-    Settings.llm = None

@@ -1,4 +1,4 @@
-"""Core's own agent tests pass with this package's agents, and the scripts that run them work."""
+"""Core's own tests pass with this package's classes, and the scripts that run them work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .core_tests import fetch, run
+from .core_tests import fetch, run, suites
 
 FAKE = """
 import pytest
@@ -74,31 +74,42 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> run.Comparison:
     return run.compare(fake(root, conftest=CONFTEST, test_fake=FAKE, test_lost="import nowhere"))
 
 
+@pytest.fixture(scope="module", params=suites.SUITES.values(), ids=list(suites.SUITES))
+def suite(request: pytest.FixtureRequest) -> suites.Suite:
+    """Tests of core's that are run with ours."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def fetched() -> run.Comparison:
-    """Core's agent tests, run with core's agents and with ours."""
+def fetched(suite: suites.Suite) -> run.Comparison:
+    """Core's tests, run with core's classes and with ours."""
     folder = fetch.folder_of_tests()
-    if not fetch.is_fetched(folder):
+    if not fetch.is_fetched(folder, suite.tests):
         pytest.skip(f"core's tests are not in {folder}: fetch them with `{fetch.COMMAND}`")
-    return run.compare(folder)
+    return run.compare(folder, suite)
 
 
-def test_what_passes_with_cores_agents_passes_with_ours(fetched: run.Comparison) -> None:
-    """Core's own agent tests find no difference."""
+def test_what_passes_with_cores_classes_passes_with_ours(fetched: run.Comparison) -> None:
+    """Core's own tests find no difference but those that are meant."""
     assert fetched.worse == []
 
 
-def test_cores_agents_do_as_recorded(fetched: run.Comparison) -> None:
+def test_all_is_as_recorded(fetched: run.Comparison, suite: suites.Suite) -> None:
     """With the recorded versions the outcomes are the recorded ones, so nothing was left out."""
-    baseline = run.read_baseline()
-    if baseline["versions"] != run.record(fetched.core)["versions"]:
+    baseline, now = run.read_baseline(suite), run.record(fetched)
+    if baseline["versions"] != now["versions"]:
         pytest.skip("recorded with other versions")
-    assert fetched.core == baseline["outcomes"]
+    assert now == baseline
 
 
-def test_the_record_is_of_the_pinned_revision() -> None:
-    """`baseline.json` and `fetch.py` speak of one commit."""
-    baseline = run.read_baseline()
+def test_each_difference_shows(fetched: run.Comparison, suite: suites.Suite) -> None:
+    """No test is said not to apply for a reason that there is no more."""
+    assert set(fetched.not_applicable.values()) == set(suite.differences)
+
+
+def test_the_record_is_of_the_pinned_revision(suite: suites.Suite) -> None:
+    """The record and `fetch.py` speak of one commit."""
+    baseline = run.read_baseline(suite)
     assert (baseline["release"], baseline["revision"]) == (fetch.RELEASE, fetch.REVISION)
 
 
@@ -166,7 +177,7 @@ def test_a_regression_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFix
         "from llama_index.core.agent import FunctionAgent as agent\n"
         "def test_it(): assert agent.__module__.startswith('llama_index.core.')\n"
     )
-    assert run.main([str(fake(tmp_path, test_fake=only_cores))]) == 1
+    assert run.main([str(fake(tmp_path, test_fake=only_cores)), "--suite", "agents"]) == 1
     assert f"worse with ours: {FILE}::test_it" in capsys.readouterr().out
 
 

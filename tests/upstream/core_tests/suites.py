@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,27 +36,18 @@ class Suite:
         """The file with the outcomes."""
         return HERE / self.record
 
-    def explains(self, test: str, said: str) -> Difference | None:
-        """The difference that a failure shows, None if there is no such difference.
+    def not_applicable(self, failures: Mapping[str, str]) -> dict[str, Difference]:
+        """The failures that are such differences, by the id of the test.
 
         Args:
-            test: the id of the test.
-            said: what its failure says.
+            failures: what each failure says, by the id of the test.
         """
-        for difference in self.differences:
-            if _plain(test) in difference.tests and re.search(difference.says, said):
-                return difference
-        return None
-
-    def not_applicable(self, failures: Mapping[str, str]) -> dict[str, Difference]:
-        """The failures that are differences, by the id of the test."""
-        found = ((test, self.explains(test, said)) for test, said in failures.items())
-        return {test: difference for test, difference in found if difference is not None}
-
-
-def _plain(test: str) -> str:
-    """The id of a test without its parameters and its folder."""
-    return test.partition("[")[0].removeprefix("tests/")
+        return {
+            test: difference
+            for test, said in failures.items()
+            for difference in self.differences
+            if difference.explains(test, said)
+        }
 
 
 AGENT_SUITE = Suite("agents", (AGENTS,), "swap", "baseline.json")

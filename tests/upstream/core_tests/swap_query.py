@@ -15,7 +15,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -40,13 +40,14 @@ def pytest_load_initial_conftests() -> None:
 @pytest.fixture(autouse=True)
 def one_database(request: pytest.FixtureRequest) -> Iterator[None]:
     """Has all threads see one SQLite database in memory, for a sync query has one of its own."""
-    made: Any = getattr(request.module, "create_engine", None)
+    module = cast("Any", request).module  # pytest does not say of what type it is
+    made: Any = getattr(module, "create_engine", None)
     with pytest.MonkeyPatch.context() as patch:
         if made is not None:
             from sqlalchemy.pool import StaticPool
 
             shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-            patch.setattr(request.module, "create_engine", functools.partial(made, **shared))
+            patch.setattr(module, "create_engine", functools.partial(made, **shared))
         yield
 
 
@@ -165,8 +166,7 @@ def asynthesize(synthesizer: Any, query: Any, nodes: Any) -> Any:
 
 def streams(engine: Any) -> bool:
     """Whether an engine, or its synthesizer, was built to stream."""
-    parts = (engine, vars(engine).get("_response_synthesizer"))
-    return any(_streams(part) for part in parts)
+    return _streams(engine) or _streams(engine.__dict__.get("_response_synthesizer"))
 
 
 def _streams(part: Any) -> bool:
@@ -198,6 +198,7 @@ def _chatting(name: str) -> Method:
     """A method of a chat engine, through ours."""
     from llama_index_streaming_ext.query.chat import StreamingChatEngine
 
-    return lambda engine, *args, **kwargs: getattr(StreamingChatEngine(engine), name)(
-        *args, **kwargs
-    )
+    def chat(engine: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(StreamingChatEngine(engine), name)(*args, **kwargs)
+
+    return chat
