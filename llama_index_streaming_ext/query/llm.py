@@ -87,15 +87,18 @@ class QuerySite(Site):
     Args:
         query: the query.
         show_calls: whether to write what the inner calls say.
+        strict: whether an answer begins with what is said, not with the call: only then is it
+            known that the LLM can stream.
     """
 
     hears_text = True
     on_incomplete = "event"
 
-    def __init__(self, query: Asked, *, show_calls: bool) -> None:
+    def __init__(self, query: Asked, *, show_calls: bool, strict: bool = False) -> None:
         super().__init__("", self._write, query.calls)
         self._query = query
         self._show_calls = show_calls
+        self._strict = strict
         self._calls: dict[str, InnerCall] = {}
         self._answers: set[str] = set()
         self._objects: dict[str, AskedObject] = {}
@@ -142,7 +145,7 @@ class QuerySite(Site):
 
     def opened(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
-        if call_id in self._answers:
+        if call_id in self._answers and not self._strict:
             self._query.answer_began()
         asked = self._objects.get(call_id)
         if asked is not None and asked.is_answer and asked.synthesis is not None:

@@ -47,7 +47,7 @@ def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_a
     options = QueryOptions(
         on_incomplete="event",
         strict=strict,
-        site=QuerySite(run, show_calls=show_calls),
+        site=QuerySite(run, show_calls=show_calls, strict=strict),
         stop=run.stop_signal,
         show_calls=show_calls,
         in_task=is_async,

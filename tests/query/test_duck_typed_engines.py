@@ -44,7 +44,7 @@ def mock() -> Any:
 
 def condensing(inner: Any) -> CondenseQuestionChatEngine:
     """A chat engine that asks it."""
-    memory = ChatMemoryBuffer.from_defaults()
+    memory = ChatMemoryBuffer.from_defaults()  # pyright: ignore[reportUnknownMemberType] # core's tokenizer_fn
     return CondenseQuestionChatEngine.from_defaults(inner, llm=MockLLM(), memory=memory)
 
 
@@ -72,7 +72,7 @@ def test_the_engine_is_left_alone(make: Any) -> None:
 def test_a_message_may_be_a_query_bundle() -> None:
     """Core's engines with context take one, and remember its text: so do they in ours."""
     index = VectorStoreIndex(nodes=[TextNode(text="Sun.")], embed_model=MockEmbedding(2))
-    memory = ChatMemoryBuffer.from_defaults()
+    memory = ChatMemoryBuffer.from_defaults()  # pyright: ignore[reportUnknownMemberType] # core's tokenizer_fn
     engine = ContextChatEngine.from_defaults(index.as_retriever(), llm=MockLLM(), memory=memory)
     question: Any = QueryBundle("Why?")
     assert "Why?" in str(StreamingChatEngine(engine).chat(question))

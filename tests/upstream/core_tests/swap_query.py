@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -80,43 +79,36 @@ def swap() -> list[str]:
     """
     # Ours are made from core's, so they have to be there first.
     importlib.import_module("llama_index_streaming_ext.query.chat")
-    places = [*_query_methods(), *_chat_methods()]
+    places = list(_places())
     for owner, name, ours in places:
         setattr(owner, name, _through(vars(owner)[name], ours))
     return sorted(f"{owner.__module__}.{owner.__name__}.{name}" for owner, name, _ in places)
 
 
-def _query_methods() -> Iterator[tuple[type, str, Method]]:
+def _places() -> Iterator[tuple[type, str, Method]]:
+    """The classes of core's that have such a method of their own, its name, and ours."""
     from llama_index.core.base.base_query_engine import BaseQueryEngine
+    from llama_index.core.chat_engine.types import BaseChatEngine
     from llama_index.core.response_synthesizers.base import BaseSynthesizer
 
-    yield BaseQueryEngine, "query", ask
-    yield BaseQueryEngine, "aquery", aask
-    yield BaseSynthesizer, "synthesize", synthesize
-    yield BaseSynthesizer, "asynthesize", asynthesize
+    bases: dict[type, dict[str, Method]] = {
+        BaseQueryEngine: {"query": ask, "aquery": aask},
+        BaseSynthesizer: {"synthesize": synthesize, "asynthesize": asynthesize},
+        BaseChatEngine: {name: _chatting(name) for name in CHAT},
+    }
+    for base, methods in bases.items():
+        for cls in _of_core(base):
+            for name, ours in methods.items():
+                if name in vars(cls) and name not in cls.__dict__.get("__abstractmethods__", ()):
+                    yield cls, name, ours
 
 
-def _chat_methods() -> Iterator[tuple[type, str, Method]]:
-    """What each of core's chat engines is asked by: it has methods of its own."""
-    from llama_index.core import chat_engine
-
-    for module in pkgutil.iter_modules(chat_engine.__path__, f"{chat_engine.__name__}."):
-        of_core = vars(importlib.import_module(module.name)).values()
-        for engine in of_core:
-            if _is_chat_engine(engine) and engine.__module__ == module.name:
-                yield from (
-                    (engine, name, _chatting(name)) for name in CHAT if name in vars(engine)
-                )
-
-
-def _is_chat_engine(value: object) -> bool:
-    from llama_index.core.chat_engine.types import BaseChatEngine
-
-    return (
-        isinstance(value, type)
-        and issubclass(value, BaseChatEngine)
-        and value is not BaseChatEngine
-    )
+def _of_core(base: type) -> Iterator[type]:
+    """A class, and all of core's that are made from it."""
+    yield base
+    for cls in base.__subclasses__():
+        if cls.__module__.startswith("llama_index.core."):
+            yield from _of_core(cls)
 
 
 def _through(core: Any, ours: Method) -> Method:
