@@ -118,9 +118,15 @@ class Held:
 
     def __init__(self, run: Answering) -> None:
         self.run = run
+        self._gone = False
 
     def __del__(self) -> None:
-        if not self.run.done:
+        self._gone = True
+        self.left()
+
+    def left(self) -> None:
+        """A reader has let go of the log. In a cycle this object may be collected before it."""
+        if self._gone and not self.run.done:
             self.run.abandon()
 
     @property
@@ -147,7 +153,10 @@ class Held:
 
     def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
         """The run's deltas, in a thread that may block."""
-        yield from self.run.tokens_sync(after)
+        try:
+            yield from self.run.tokens_sync(after)
+        finally:
+            self.left()
 
     async def tokens(self, after: int = 0) -> AsyncGenerator[str, None]:
         """The run's deltas."""
@@ -157,6 +166,7 @@ class Held:
                 yield token
         finally:
             await reading.aclose()
+            self.left()
 
     def wait_sync(self) -> None:
         """Wait until the run has ended, in a thread that may block."""

@@ -190,9 +190,13 @@ def _events(
     held: Held | None, records: Generator[Record, None, None]
 ) -> Generator[Event, None, None]:
     """The events of records. Its frame holds the query: what is read is not abandoned."""
-    with closing(records):
-        for record in records:
-            yield record.event
+    try:
+        with closing(records):
+            for record in records:
+                yield record.event
+    finally:
+        if held is not None:
+            held.left()
 
 
 def _outcome_of(stream: EventStream) -> Outcome:

@@ -207,6 +207,10 @@ async def _events(
     held: Held | None, records: AsyncGenerator[Record, None]
 ) -> AsyncGenerator[Event, None]:
     """The events of records. Its frame holds the query: what is read is not abandoned."""
-    async with aclosing(records):
-        async for record in records:
-            yield record.event
+    try:
+        async with aclosing(records):
+            async for record in records:
+                yield record.event
+    finally:
+        if held is not None:
+            held.left()

@@ -13,7 +13,6 @@ from typing import Any
 
 from llama_index.core.schema import NodeWithScore
 
-from ..cursor import Cursor
 from ..errors import RunLost, StreamStopped
 from ..events import (
     Event,
@@ -24,10 +23,11 @@ from ..events import (
     QueryStopped,
 )
 from ..llm.call import incomplete_error
-from ..record import Ending, Record
-from ..series import Answer, Series, Token
+from ..record import Ending
+from ..series import Answer, Series
 from ..site import Calls
 from ..stream import EventStream
+from .answer_cursor import AnswerCursor
 from .answers import deltas, deltas_sync, object_of, text_of
 from .bridge import StopSignal
 from .engine_task import EngineTask
@@ -157,7 +157,7 @@ class QueryRun:
         Args:
             after: how many of them are not wanted.
         """
-        reading = self.stream.follow(_AnswerCursor(self._answer, after))
+        reading = self.stream.follow(AnswerCursor(self._answer, after))
         try:
             async for delta in reading:
                 yield delta
@@ -168,7 +168,7 @@ class QueryRun:
 
     def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
         """The deltas of the answer, live, in a thread that may block; then raises as `tokens`."""
-        yield from self.stream.follow_sync(_AnswerCursor(self._answer, after))
+        yield from self.stream.follow_sync(AnswerCursor(self._answer, after))
         if self.error is not None:
             raise self.error
 
@@ -391,22 +391,3 @@ class QueryRun:
                     self.stream.append(broken_off)
                 self.stream.close(event, ending)
         self._ready.open()
-
-
-class _AnswerCursor(Cursor[str]):
-    """The cursor of a reader of the answer's deltas."""
-
-    __slots__ = ("_after", "_answer")
-
-    nap = 0.002
-
-    def __init__(self, answer: Answer, after: int) -> None:
-        super().__init__(0, (), internal=True)
-        self._answer = answer
-        self._after = after
-
-    def take(self, seq: int, entry: Token | Record) -> str | None:
-        """The delta, if it is one of the answer's."""
-        if isinstance(entry, Token) and entry.series is self._answer and entry.index >= self._after:
-            return entry.delta
-        return None
