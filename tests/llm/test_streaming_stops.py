@@ -63,6 +63,12 @@ def closes_at_once(request: ReceivedRequest) -> Generator[None]:
     assert request.bytes_sent - sent < 2_000
 
 
+def sends(request: ReceivedRequest, count: int) -> None:
+    """Waits until the server has sent so many bytes."""
+    while request.bytes_sent < count:
+        time.sleep(0)
+
+
 class Reader:
     """Reads a stream in a task of its own, up to a point."""
 
@@ -145,8 +151,7 @@ async def test_what_was_read_ahead_is_not_asked_for_again() -> None:
     with fake.serve():
         reader = Reader(StreamingLLM(fake.llm()), "chat")
         await reader.until(2)
-        while fake.requests[0].bytes_sent < 21_000:  # all of it, up to the gate
-            await asyncio.sleep(0)
+        await asyncio.to_thread(sends, fake.requests[0], 21_000)  # all, up to the gate
         with closes_at_once(fake.requests[0]):
             await reader.stream.aclose()
         fake.open("never")

@@ -118,13 +118,12 @@ def engine(llm: Any, *, pages: int = 1, words: int = 5, **options: Any) -> Any:
 
 def asked(given: Any, **options: Any) -> LiveResponse:
     """The response of a sync query."""
-    return cast("LiveResponse", StreamingQueryEngine(given, **options).query("How high?"))
+    return StreamingQueryEngine(given, **options).query("How high?")
 
 
 async def aasked(given: Any, **options: Any) -> AsyncLiveResponse:
     """The response of an async query."""
-    response = await StreamingQueryEngine(given, **options).aquery("How high?")
-    return cast("AsyncLiveResponse", response)
+    return await StreamingQueryEngine(given, **options).aquery("How high?")
 
 
 def of(cls: type[E], response: LiveResponse | AsyncLiveResponse) -> list[E]:
