@@ -39,7 +39,18 @@ class SingleAgent(AgentRuns, WholeHistory, AgentSteps):
 
 
 class FunctionAgent(SingleAgent, CoreFunctionAgent):
-    """Core's `FunctionAgent`, whose `run()` returns a `StreamingHandler`."""
+    """Core's `FunctionAgent`, whose `run()` returns a `StreamingHandler`.
+
+    Beside core's options it takes those of all our agents:
+
+    - `streaming_llm=True`: wrap the LLM in a `StreamingLLM` while the agent works;
+    - `on_incomplete="event"`: what to do about an answer that is cut off, refused or filtered:
+      write an `Incomplete`, or `"raise"`;
+    - `truncated_retries=1`: how often the model is asked again when it was cut off in the arguments
+      of a tool call, which is never run with them;
+    - `max_lead=None`: how many chunks the LLM may be ahead of the slowest reader;
+    - `keep_raw=False`: keep the provider's raw chunk of every token.
+    """
 
 
 class ReActAgent(SingleAgent, CoreReActAgent):
