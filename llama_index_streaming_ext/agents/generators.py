@@ -20,6 +20,11 @@ T = TypeVar("T", bound=AsyncBaseTool)
 
 _Generator: TypeAlias = Generator[Any, None, Any]
 
+# How many items a generator's thread may be ahead of the event loop.
+_LEAD = 64
+# How often a thread that waits for the loop looks whether it is to stop, seconds.
+_LOOK = 0.25
+
 
 def streaming_tool(tool: T, call: ToolAtWork) -> T:
     """A tool that, for one call, streams what its function yields.
@@ -110,8 +115,13 @@ async def _drain_async(items: AsyncGenerator[Any, None], yielded: Yielded) -> An
 
 
 async def _drain_in_a_thread(items: _Generator, yielded: Yielded) -> Any:
-    """Drain a sync generator in one thread, from its first line to its last."""
+    """Drain a sync generator in one thread, from its first line to its last.
+
+    The thread waits for the loop, which could otherwise do nothing but write what it is given.
+    """
     stopped = threading.Event()
+    room = threading.Semaphore(_LEAD)
+    loop = asyncio.get_running_loop()
 
     def drain() -> Any:
         with closing(items):
@@ -121,6 +131,10 @@ async def _drain_in_a_thread(items: _Generator, yielded: Yielded) -> Any:
                 except StopIteration as end:
                     return end.value if end.value is not None else yielded.value
                 yielded.add(item)
+                # Behind what was just written.
+                loop.call_soon_threadsafe(room.release)
+                while not (stopped.is_set() or room.acquire(timeout=_LOOK)):
+                    pass
             return None  # nobody waits any more
 
     try:
