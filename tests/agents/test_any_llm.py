@@ -225,7 +225,7 @@ async def test_langchain_s_models_stream(wraps: bool) -> None:
     """Its async methods block the loop, so they are read in a thread."""
     pytest.importorskip("llama_index.llms.langchain")
     fakes = pytest.importorskip("langchain_core.language_models.fake_chat_models")
-    from llama_index.llms.langchain import (  # pyright: ignore[reportMissingImports]
+    from llama_index.llms.langchain import (  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
         LangChainLLM,  # pyright: ignore[reportUnknownVariableType]
     )
 

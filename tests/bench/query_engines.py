@@ -223,7 +223,7 @@ def main() -> None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         table = "".join(lines())
-        Settings.llm = None
+        Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents
     print(LEGEND)
     print(table, end="")
 

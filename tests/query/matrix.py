@@ -177,4 +177,4 @@ def _default(llm: ScriptedLLM) -> Generator[None]:
     try:
         yield
     finally:
-        Settings.llm = None
+        Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents

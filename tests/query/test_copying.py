@@ -26,7 +26,7 @@ def outcast() -> Iterator[Any]:
     """The LLM of last resort, which an engine that has its own has no reason to ask."""
     Settings.llm = llm = fake()
     yield llm
-    Settings.llm = None
+    Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents
     assert not llm.calls
 
 

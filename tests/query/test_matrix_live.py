@@ -31,7 +31,7 @@ def started(name: str, streaming: bool) -> tuple[Any, Any, str]:
 def default_llm() -> Any:
     """Retry engines of core ask the default LLM, whichever they were given."""
     yield
-    Settings.llm = None
+    Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents
 
 
 @pytest.mark.parametrize("name", WRITING)

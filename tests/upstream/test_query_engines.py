@@ -36,7 +36,7 @@ def default_llm() -> Iterator[None]:
     """What core asks for by itself: of the retry engines, and of no_text (U53)."""
     Settings.llm = scripted.ScriptedLLM()
     yield
-    Settings.llm = None
+    Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents
 
 
 def asked(name: str) -> tuple[Any, scripted.ScriptedLLM]:
