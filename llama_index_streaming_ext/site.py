@@ -50,7 +50,7 @@ class Site:
     Args:
         run_id: the run that the calls belong to.
         write: writes an event into its stream, from any thread.
-        numbers: gives the numbers of the run's calls, from 1; None where nobody counts them.
+        calls: the calls of the run; None where nobody counts them.
         room: waits until the run's readers are less than so many records behind; None where
             nobody knows them.
 

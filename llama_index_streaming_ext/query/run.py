@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import sys
 import threading
 import uuid
@@ -35,6 +36,8 @@ from .gate import Gate
 from .instrument import tracking
 from .loop_thread import refuse_on_background_loop
 from .tree import Work
+
+logger = logging.getLogger("llama_index_streaming_ext")
 
 # How long a stopped query is waited for, seconds: what its engine does in user code cannot be
 # broken off, and its log is closed anyway.
@@ -371,6 +374,9 @@ class QueryRun:
             # An answer without text (no_text) is an answer all the same.
             self.write_answer("")
         text = self.text
+        if self._core_said.strip() not in text:
+            # The answer was written as the LLM said it, and cannot be taken back.
+            logger.warning("%s: core makes another answer of it: %r", self.id, self._core_said)
         usage = self.stream.snapshot().usage
         self._close(
             QueryFinished(text=text, sources=self.sources, usage=usage), Ending("completed", text)

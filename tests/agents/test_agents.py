@@ -17,7 +17,6 @@ from llama_index.core.agent.workflow import CodeActAgent as CoreCodeActAgent
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.agent.workflow import ReActAgent as CoreReActAgent
 from llama_index.core.llms import ChatMessage
-from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from workflows.testing import WorkflowTestRunner
@@ -28,7 +27,6 @@ from llama_index_streaming_ext import (
     AgentStream,
     AgentWorkflow,
     CodeActAgent,
-    Context,
     FunctionAgent,
     MissingInput,
     ReActAgent,
@@ -38,7 +36,7 @@ from llama_index_streaming_ext import (
     ToolCallResult,
     stream_run,
 )
-from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text, tool_call
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 
 
 def weather(city: str) -> str:
@@ -286,76 +284,6 @@ async def test_the_ways_to_run_an_agent_are_cores(args: Any, kwargs: Any) -> Non
     llm = talking("hello")
     assert str(await FunctionAgent(llm=llm).run(*args, **kwargs)) == "hello"
     assert user_messages(llm, 0) == ["hi"]
-
-
-@pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_a_reused_context_remembers(kind: str) -> None:
-    """The turns before are there, on every pydantic (U30)."""
-    llm = talking("Hello Ada.", "You are Ada.", "Ada.")
-    agent: Any = FunctionAgent(llm=llm)
-    if kind == "workflow":
-        agent = AgentWorkflow(agents=[agent])
-    ctx = Context(agent)
-    await agent.run(user_msg="I am Ada.", ctx=ctx)
-    await agent.run(user_msg="Who am I?", ctx=ctx)
-    await agent.run("Again?", None, None, ctx)
-    assert user_messages(llm, 2) == ["I am Ada.", "Who am I?", "Again?"]
-
-
-async def test_a_restored_context_remembers() -> None:
-    """Also through `to_dict` and `from_dict`."""
-    llm = talking("Hello Ada.", "You are Ada.")
-    agent = FunctionAgent(llm=llm)
-    ctx = Context(agent)
-    await agent.run(user_msg="I am Ada.", ctx=ctx)
-    await agent.run(user_msg="Who am I?", ctx=Context.from_dict(agent, ctx.to_dict()))
-    assert user_messages(llm, 1) == ["I am Ada.", "Who am I?"]
-
-
-@pytest.mark.filterwarnings("ignore::workflows.context.state_store.UnserializableKeyWarning")
-async def test_a_memory_of_ones_own_is_remembered() -> None:
-    """A memory that was passed once goes on with its context."""
-    llm = talking("Hello Ada.", "You are Ada.")
-    agent = FunctionAgent(llm=llm)
-    ctx = Context(agent)
-    memory = ChatMemoryBuffer.from_defaults(llm=llm)  # pyright: ignore[reportUnknownMemberType]
-    await agent.run(user_msg="I am Ada.", ctx=ctx, memory=memory)
-    await agent.run(user_msg="Who am I?", ctx=ctx)
-    assert user_messages(llm, 1) == ["I am Ada.", "Who am I?"]
-
-
-async def test_a_context_whose_run_was_stopped_says_what_will_happen() -> None:
-    """Core would go on with the stopped turn, and lose the new message without a word (U29)."""
-    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("c"))])
-    agent = FunctionAgent(llm=llm)
-    ctx = Context(agent)
-    async with agent.run(user_msg="A story, please", ctx=ctx) as handler:
-        async for _ in handler.text_stream():
-            break
-    with pytest.warns(RuntimeWarning, match="core resumes that turn"):
-        second = agent.run(user_msg="What is 2 + 2?", ctx=ctx)
-    await second.cancel_run()
-
-
-async def test_a_memory_survives_a_stop() -> None:
-    """With a context of its own for each turn, and one memory, the conversation goes on."""
-    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("four"))])
-    agent = FunctionAgent(llm=llm)
-    memory = ChatMemoryBuffer.from_defaults(llm=llm)
-    async with agent.run(user_msg="A story, please", memory=memory) as handler:
-        async for _ in handler.text_stream():
-            break
-    assert str(await agent.run(user_msg="What is 2 + 2?", memory=memory)) == "four"
-    assert user_messages(llm, 1) == ["A story, please", "What is 2 + 2?"]
-
-
-async def test_runs_without_a_context_remember_nothing() -> None:
-    """Each run has a memory of its own, as upstream."""
-    llm = talking("a", "b")
-    agent = FunctionAgent(llm=llm)
-    await agent.run(user_msg="one")
-    await agent.run(user_msg="two")
-    assert user_messages(llm, 1) == ["two"]
 
 
 async def test_our_agents_run_in_cores_workflow() -> None:

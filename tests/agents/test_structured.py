@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from typing import Any, Literal
 
 import pytest
+from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.llms import LLM
 from llama_index.core.types import PydanticProgramMode
@@ -103,7 +105,10 @@ async def test_an_object_comes_while_it_is_written() -> None:
 
 @pytest.mark.parametrize("where", ["agent", "workflow"])
 async def test_an_object_is_streamed_in_an_agent_workflow(where: str) -> None:
-    """Whether the workflow has the class, or the agent."""
+    """Whether the workflow has the class, or the agent (which older cores do not ask)."""
+    asks_agents = "agent.output_cls" in inspect.getsource(CoreAgentWorkflow.parse_agent_output)
+    if where == "agent" and not asks_agents:
+        pytest.skip("this core asks the workflow only")
     agent = FunctionAgent(
         llm=FakeStreamingLLM([ANSWER, AS_TOOL]), output_cls=City if where == "agent" else None
     )

@@ -74,7 +74,7 @@ LOOKS: list[Callable[[Any], Any]] = [
     lambda w: w.model_dump(),
     lambda w: w.model_dump(mode="json"),
     lambda w: w.to_json(),
-    lambda w: w.to_payload(),
+    lambda w: getattr(w, "to_payload", w.to_dict)(),  # the oldest core has no payload
     lambda w: w.model_fields_set,
     lambda w: inspect.signature(class_of(w)),
     lambda w: typing.get_type_hints(class_of(w)),

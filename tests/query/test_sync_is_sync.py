@@ -210,8 +210,8 @@ def script(body: str, first: str = "") -> subprocess.Popen[str]:
 def test_ctrl_c_ends_a_query_that_waits() -> None:
     """At once, also while the provider has nothing to send."""
     body = """
-print("asking", flush=True)
 try:
+    print("asking", flush=True)
     list(StreamingQueryEngine(engine).query(QUESTION).response_gen)
 except KeyboardInterrupt:
     print("stopped", flush=True)
