@@ -17,8 +17,10 @@ from llama_index.core.agent.workflow import CodeActAgent as CoreCodeActAgent
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.agent.workflow import ReActAgent as CoreReActAgent
 from llama_index.core.llms import ChatMessage
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from llm_kinds import LLMs
 from workflows.testing import WorkflowTestRunner
 
 from llama_index_streaming_ext import (
@@ -71,9 +73,9 @@ def talking(*answers: str) -> FakeStreamingLLM:
     return FakeStreamingLLM([Turn(text(answer)) for answer in answers])
 
 
-def calling() -> FakeStreamingLLM:
+def calling(llms: LLMs) -> FunctionCallingLLM:
     """An LLM that calls the weather tool, then answers."""
-    return FakeStreamingLLM(
+    return llms(
         [
             Turn(text("Let me", " check."), tool_call("weather", city="Paris")),
             Turn(text("It is", " sunny.")),
@@ -107,11 +109,11 @@ def test_our_agents_are_cores(ours: type, core: type) -> None:
     assert ours.__name__ == core.__name__
 
 
-async def test_a_function_agent_streams_as_cores_does() -> None:
+async def test_a_function_agent_streams_as_cores_does(llms: LLMs) -> None:
     """With upstream's LLM: the same events in the same order, but for ids and times."""
-    agent = FunctionAgent(tools=[weather], llm=calling(), streaming_llm=False)
+    agent = FunctionAgent(tools=[weather], llm=calling(llms), streaming_llm=False)
     ours = await seen_by(agent.run(user_msg="hi"))
-    upstream = CoreFunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
+    upstream = CoreFunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi")
     theirs = [event async for event in upstream.stream_events()]
     assert [type(event) for event in ours] == [type(event) for event in theirs]
     for mine, core in zip(ours, theirs, strict=True):
@@ -121,10 +123,10 @@ async def test_a_function_agent_streams_as_cores_does() -> None:
             assert mine == core
 
 
-async def test_core_s_own_events_are_all_there() -> None:
+async def test_core_s_own_events_are_all_there(llms: LLMs) -> None:
     """With our LLM there are more events, and core's are what they are upstream."""
-    ours = await seen_by(FunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi"))
-    upstream = CoreFunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
+    ours = await seen_by(FunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi"))
+    upstream = CoreFunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi")
     theirs = [event async for event in upstream.stream_events()]
 
     def without_tokens(events: list[Any]) -> list[Any]:
@@ -152,9 +154,9 @@ async def test_a_token_is_an_agent_stream() -> None:
     assert said == (await handler.outcome()).text == "one two"
 
 
-async def test_raw_is_kept_of_the_last_chunk_of_a_call() -> None:
+async def test_raw_is_kept_of_the_last_chunk_of_a_call(llms: LLMs) -> None:
     """By default one chunk a call has the provider's raw; the result has it untouched."""
-    handler = FunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
+    handler = FunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi")
     events = await seen_by(handler)
     kept = [event.raw is not None for event in events if isinstance(event, AgentStream)]
     assert kept.count(True) == 2
@@ -173,9 +175,9 @@ async def test_raw_can_be_kept_of_all(where: str) -> None:
     assert all(chunk.raw is not None for chunk in chunks)
 
 
-async def test_a_snapshot_has_the_tool_calls_with_their_results() -> None:
+async def test_a_snapshot_has_the_tool_calls_with_their_results(llms: LLMs) -> None:
     """What a late reader starts from."""
-    handler = FunctionAgent(tools=[weather], llm=calling()).run(user_msg="hi")
+    handler = FunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi")
     await handler
     snapshot = handler.stream.snapshot()
     (call,) = snapshot.tool_calls
@@ -186,11 +188,9 @@ async def test_a_snapshot_has_the_tool_calls_with_their_results() -> None:
     assert (snapshot.current_agent, snapshot.done) == ("Agent", True)
 
 
-async def test_usage_is_summed_over_calls() -> None:
+async def test_usage_is_summed_over_calls(llms: LLMs) -> None:
     """What the provider counted is in the outcome."""
-    llm = FakeStreamingLLM(
-        [Turn(tool_call("weather", city="Paris")), Turn(text("sunny"))], usage="always"
-    )
+    llm = llms([Turn(tool_call("weather", city="Paris")), Turn(text("sunny"))])
     outcome = await FunctionAgent(tools=[weather], llm=llm).run(user_msg="hi").outcome()
     assert outcome.usage is not None
     assert outcome.usage.calls == 2
@@ -213,18 +213,33 @@ async def test_a_code_act_agent_streams() -> None:
     assert str(await agent.run(user_msg="hi")) == "done"
 
 
-async def test_from_tools_builds_our_agents() -> None:
+async def test_from_tools_builds_our_agents(llms: LLMs) -> None:
     """`AgentWorkflow.from_tools`, as the documents print it (U32, U38)."""
-    workflow = AgentWorkflow.from_tools([weather], llm=calling())
+    workflow = AgentWorkflow.from_tools([weather], llm=calling(llms))
     assert type(workflow.agents["Agent"]) is FunctionAgent
     assert str(await workflow.run(user_msg="hi")) == "It is sunny."
 
 
-def test_from_tools_builds_a_react_agent_where_the_llm_calls_no_functions() -> None:
-    """As core's method does."""
-    llm = FakeStreamingLLM([], is_function_calling_model=False)
+async def test_from_tools_builds_a_react_agent_where_the_llm_calls_no_functions(
+    llms: LLMs,
+) -> None:
+    """As core's method does; it calls the tools by what it writes."""
+    acts = 'Thought: well\nAction: weather\nAction Input: {"city": "Paris"}\n'
+    said = [Turn(text(acts)), Turn(text("Thought: I know.\n", "Answer: It is", " sunny."))]
+    llm = llms(said, calls_functions=False)
     workflow = AgentWorkflow.from_tools_or_functions([weather], llm=llm)
     assert type(workflow.agents["Agent"]) is ReActAgent
+    assert (await workflow.run(user_msg="hi").outcome()).text == "It is sunny."
+    assert llms.asked(llm)[1].last == "Observation: sunny in Paris"
+    assert not llms.asked(llm)[1].tools
+
+
+async def test_a_function_agent_says_that_its_llm_calls_no_functions(llms: LLMs) -> None:
+    """As core's does, before anything is asked."""
+    llm = llms("never", calls_functions=False)
+    outcome = await FunctionAgent(llm=llm, tools=[weather]).run(user_msg="hi").outcome()
+    assert "FunctionCallingLLM" in str(outcome.error)
+    assert llms.asked(llm) == []
 
 
 @pytest.mark.parametrize("make", ["FunctionAgent", "ReActAgent", "from_tools", "CodeActAgent"])
@@ -286,16 +301,16 @@ async def test_the_ways_to_run_an_agent_are_cores(args: Any, kwargs: Any) -> Non
     assert user_messages(llm, 0) == ["hi"]
 
 
-async def test_our_agents_run_in_cores_workflow() -> None:
+async def test_our_agents_run_in_cores_workflow(llms: LLMs) -> None:
     """Core's AgentWorkflow calls their steps itself; `stream_run` makes the run streaming."""
-    agent = FunctionAgent(tools=[weather], llm=calling())
+    agent = FunctionAgent(tools=[weather], llm=calling(llms))
     handler = stream_run(CoreAgentWorkflow(agents=[agent]).run(user_msg="hi"))
     assert (await handler.outcome()).text == "Let me check.It is sunny."
 
 
-async def test_cores_agents_run_in_our_workflow() -> None:
+async def test_cores_agents_run_in_our_workflow(llms: LLMs) -> None:
     """And the other way round, with nothing missing."""
-    agent = CoreFunctionAgent(tools=[weather], llm=calling())
+    agent = CoreFunctionAgent(tools=[weather], llm=calling(llms))
     handler = AgentWorkflow(agents=[agent]).run(user_msg="hi")
     assert (await handler.outcome()).text == "Let me check.It is sunny."
 
@@ -321,15 +336,15 @@ async def test_one_agent_serves_many_runs_at_once() -> None:
     assert [outcome.text for outcome in outcomes] == [f"you said m{n}" for n in range(30)]
 
 
-async def test_an_agent_in_a_tool_of_another_has_a_log_of_its_own() -> None:
+async def test_an_agent_in_a_tool_of_another_has_a_log_of_its_own(llms: LLMs) -> None:
     """A nested run does not write into the log of the run that started it."""
-    inner = FunctionAgent(llm=talking("inner answer"))
+    inner = FunctionAgent(llm=llms("inner answer"))
 
     async def ask() -> str:
         """Asks the other agent."""
         return str(await inner.run(user_msg="hi"))
 
-    llm = FakeStreamingLLM([Turn(tool_call("ask")), Turn(text("outer answer"))])
+    llm = llms([Turn(tool_call("ask")), Turn(text("outer answer"))])
     outer = FunctionAgent(tools=[FunctionTool.from_defaults(async_fn=ask)], llm=llm)
     assert (await outer.run(user_msg="hi").outcome()).text == "outer answer"
 

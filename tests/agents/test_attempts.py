@@ -9,15 +9,20 @@ import json
 from typing import Any
 
 import pytest
+from llm_kinds import LLMs
 from workflows.retry_policy import retry_policy, stop_after_attempt, wait_none
 
 from llama_index_streaming_ext import (
+    AgentOutput,
+    AgentSetup,
+    AgentStream,
     AgentWorkflow,
     Context,
     Event,
     FunctionAgent,
     HumanResponseEvent,
     InputRequiredEvent,
+    LLMCallStarted,
     StartEvent,
     StopEvent,
     StreamingHandler,
@@ -28,7 +33,7 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.attempts import Attempts
 from llama_index_streaming_ext.site import current_origin
-from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
+from llama_index_streaming_ext.testing import Turn, fail, text, tool_call
 
 THRICE = retry_policy(wait=wait_none(), stop=stop_after_attempt(3))
 
@@ -228,6 +233,33 @@ class Approving(FunctionAgent):
         return await overridden(ctx, ev)
 
 
+class Insistent(FunctionAgent):
+    """Calls a tool again when something around it fails, which it does once."""
+
+    @step(retry_policy=THRICE)
+    async def call_tool(  # pyright: ignore[reportIncompatibleVariableOverride] # StepFunction is invariant
+        self, ctx: Context, ev: ToolCall
+    ) -> ToolCallResult:
+        """Call, then perhaps fail."""
+        overridden: Any = super().call_tool  # upstream's type of a step has no self
+        result: ToolCallResult = await overridden(ctx, ev)
+        if ctx.retry_info().retry_number == 0:
+            raise ConnectionError
+        return result
+
+
+class Patient(FunctionAgent):
+    """Asks its LLM again when the provider has failed."""
+
+    @step(retry_policy=THRICE)
+    async def run_agent_step(  # pyright: ignore[reportIncompatibleVariableOverride] # StepFunction is invariant
+        self, ctx: Context, ev: AgentSetup
+    ) -> AgentOutput:
+        """As the other."""
+        overridden: Any = super().run_agent_step  # upstream's type of a step has no self
+        return await overridden(ctx, ev)
+
+
 async def answered(handler: StreamingHandler) -> list[Any]:
     """The records of a run in which each question is answered."""
     records: list[Any] = []
@@ -240,9 +272,9 @@ async def answered(handler: StreamingHandler) -> list[Any]:
 
 
 @pytest.mark.parametrize("workflow", [False, True])
-async def test_a_tool_call_that_waits_is_streamed_once(workflow: bool) -> None:
+async def test_a_tool_call_that_waits_is_streamed_once(llms: LLMs, workflow: bool) -> None:
     """Upstream runs the tool again, and streams the call again with the same id (U34)."""
-    llm = FakeStreamingLLM([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
+    llm = llms([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
     agent = FunctionAgent(llm=llm, tools=[ask])
     handler = (AgentWorkflow([agent]) if workflow else agent).run(user_msg="hi")
     records = await answered(handler)
@@ -251,18 +283,18 @@ async def test_a_tool_call_that_waits_is_streamed_once(workflow: bool) -> None:
     assert [r.origin.attempt for r in records if isinstance(r.event, ToolCallResult)] == [2]
 
 
-async def test_a_call_that_is_approved_first_is_streamed_when_it_is_made() -> None:
+async def test_a_call_that_is_approved_first_is_streamed_when_it_is_made(llms: LLMs) -> None:
     """A step that waits before it calls the tool has streamed nothing yet."""
-    llm = FakeStreamingLLM([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
+    llm = llms([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
     records = await answered(Approving(llm=llm, tools=[ask]).run(user_msg="hi"))
     asked = [r.event.name for r in records if isinstance(r.event, Question)]
     assert asked == ["May I?", "?"]
     assert len([r for r in records if isinstance(r.event, ToolCall)]) == 1
 
 
-async def test_a_call_goes_on_in_another_run() -> None:
+async def test_a_call_goes_on_in_another_run(llms: LLMs) -> None:
     """Its log has the call, too: each result in a log has its call."""
-    llm = FakeStreamingLLM([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
+    llm = llms([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
     agent = FunctionAgent(llm=llm, tools=[ask])
     first = agent.run(user_msg="hi")
     async with asyncio.timeout(10):
@@ -279,3 +311,37 @@ async def test_a_call_goes_on_in_another_run() -> None:
         ToolCallResult,
     ]
     assert (await second.outcome()).text == "ok"
+
+
+# Steps of agents that are begun again
+
+
+def note(ctx: Context, question: str) -> str:
+    """Write a note."""
+    ctx.write_event_to_stream(Note(name=question))
+    return question
+
+
+async def test_a_tool_call_that_is_made_again_says_its_attempt(llms: LLMs) -> None:
+    """One that had its result is another call; all that it writes has the number."""
+    llm = llms([Turn(tool_call("note", question="?")), Turn(text("ok"))])
+    handler = Insistent(llm=llm, tools=[note]).run(user_msg="hi")
+    records = await answered(handler)
+    for event in (ToolCall, Note, ToolCallResult):
+        assert [r.origin.attempt for r in records if isinstance(r.event, event)] == [1, 2]
+    assert (await handler.outcome()).text == "ok"
+
+
+async def test_an_llm_that_is_asked_again_says_its_attempt(llms: LLMs) -> None:
+    """Of the tokens that come twice the log tells which are which, and of which call."""
+    broken = Turn(text("It ", "is"), fail("Overloaded."))
+    handler = Patient(llm=llms([broken, Turn(text("It ", "is", " sunny."))])).run(user_msg="hi")
+    records = await answered(handler)
+    said: dict[Any, str] = {}
+    for record in records:
+        if isinstance(record.event, AgentStream):
+            of = (record.origin.attempt, record.origin.call_id)
+            said[of] = said.get(of, "") + record.event.delta
+    calls = [r.event.call_id for r in records if isinstance(r.event, LLMCallStarted)]
+    assert said == {(1, calls[0]): "It is", (2, calls[1]): "It is sunny."}
+    assert str(await handler) == "It is sunny."

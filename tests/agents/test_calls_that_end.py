@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from llm_kinds import LLMs
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
@@ -26,9 +27,9 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-async def test_a_call_that_is_stopped_is_finished_in_the_log() -> None:
+async def test_a_call_that_is_stopped_is_finished_in_the_log(llms: LLMs) -> None:
     """What was announced ends, however the run was stopped, so that no spinner turns for ever."""
-    llm = FakeStreamingLLM([Turn(text("Once"), gate("never"))])
+    llm = llms([Turn(text("Once"), gate("never"))])
     async with FunctionAgent(llm=llm).run(user_msg="A story, please") as handler:
         assert await anext(handler.text_stream()) == "Once"
     seen = [record.event async for record in handler.stream.read(types=CALLS)]
@@ -40,9 +41,9 @@ async def test_a_call_that_is_stopped_is_finished_in_the_log() -> None:
 
 
 @pytest.mark.parametrize("written", ['{"city": "Par', "nonsense", "[1, 2]"])
-async def test_arguments_that_are_no_object_are_never_run(written: str) -> None:
+async def test_arguments_that_are_no_object_are_never_run(llms: LLMs, written: str) -> None:
     """It does not matter that the provider says that the tool calls are complete (U23)."""
-    llm = FakeStreamingLLM(
+    llm = llms(
         [
             Turn(tool_call("weather", fragments=[written])),
             Turn(tool_call("weather", city="Paris")),
@@ -67,14 +68,14 @@ def test_arguments_of_what_is_no_object_are_empty() -> None:
         assert delta.text == written
 
 
-async def test_code_is_run_by_the_tool_call_that_it_was_streamed_for() -> None:
+async def test_code_is_run_by_the_tool_call_that_it_was_streamed_for(llms: LLMs) -> None:
     """`CodeDelta` says which tool call its code belongs to."""
 
     async def execute(code: str) -> str:
         return "3"
 
     said = [Turn(text("<execute>print", "(3)</execute>")), Turn(text("Three."))]
-    agent = CodeActAgent(code_execute_fn=execute, llm=FakeStreamingLLM(said))
+    agent = CodeActAgent(code_execute_fn=execute, llm=llms(said))
     handler = agent.run(user_msg="?")
     types = (CodeDelta, ToolCall, ToolCallResult)
     seen = [record.event async for record in handler.stream.read(types=types)]

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+from llm_kinds import LLMs, result_id
+
 from llama_index_streaming_ext import (
     AgentStream,
     AgentWorkflow,
@@ -21,24 +23,29 @@ from llama_index_streaming_ext import (
     forward,
 )
 from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
     Request,
     Turn,
     check_stream,
     text,
     tool_call,
 )
+from llama_index_streaming_ext.testing.script.request import message_text
 
 
 def said_by_user(request: Request) -> str:
     """What the user has said last."""
-    return [message["content"] for message in request.messages if message["role"] == "user"][-1]
+    return [message_text(m) for m in request.messages if m.get("role") == "user"][-1]
+
+
+def has_results(request: Request) -> bool:
+    """Whether tools have been called."""
+    return any(result_id(message) for message in request.messages)
 
 
 def answers(request: Request) -> Turn:
     """Calls two tools for the user, then speaks of nobody else."""
     user = said_by_user(request)
-    if any(message["role"] == "tool" for message in request.messages):
+    if has_results(request):
         return Turn(text(*[user] * 5))
     return Turn(text(user), tool_call("work", user=user), tool_call("count", user=user))
 
@@ -57,11 +64,11 @@ def count(user: str) -> Iterator[str]:
         yield user
 
 
-async def test_runs_at_once_know_nothing_of_each_other() -> None:
+async def test_runs_at_once_know_nothing_of_each_other(llms: LLMs) -> None:
     """Tokens, progress, what tools yield, and the ids of calls stay with their run."""
-    agent = FunctionAgent(llm=FakeStreamingLLM(answers), tools=[work, count])
+    agent = FunctionAgent(llm=llms(answers), tools=[work, count])
     team = AgentWorkflow(agents=[agent])
-    users = [f"<{number}>" for number in range(30)]
+    users = [f"<{number}>" for number in range(10)]
     handlers = [(team if user in users[::2] else agent).run(user_msg=user) for user in users]
     call_ids: list[str] = []
     for user, handler in zip(users, handlers, strict=True):
@@ -82,13 +89,13 @@ def said(read: list[Record]) -> set[str]:
     }
 
 
-async def test_an_agent_may_run_inside_a_tool_of_its_own() -> None:
+async def test_an_agent_may_run_inside_a_tool_of_its_own(llms: LLMs) -> None:
     """The inner run is forwarded into the outer one, and neither is taken for the other."""
 
     def script(request: Request) -> Turn:
         if said_by_user(request) == "inner":
             return Turn(text("from", " within"))
-        if any(message["role"] == "tool" for message in request.messages):
+        if has_results(request):
             return Turn(text("from", " without"))
         return Turn(tool_call("again"))
 
@@ -96,7 +103,7 @@ async def test_an_agent_may_run_inside_a_tool_of_its_own() -> None:
         """Asks the agent itself."""
         return str(await forward(agents[0].run(user_msg="inner")))
 
-    agents: list[Any] = [FunctionAgent(llm=FakeStreamingLLM(script), tools=[again])]
+    agents: list[Any] = [FunctionAgent(llm=llms(script), tools=[again])]
     handler = agents[0].run(user_msg="outer")
     outcome = await handler.outcome()
     assert outcome.text == "from without"

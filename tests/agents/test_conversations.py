@@ -8,30 +8,35 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
+from llm_kinds import LLMs
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
     Context,
     FunctionAgent,
 )
-from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text
+from llama_index_streaming_ext.testing import Turn, gate, text
+from llama_index_streaming_ext.testing.script.request import message_text
 
 
-def talking(*answers: str) -> FakeStreamingLLM:
+def talking(llms: LLMs, *answers: str) -> FunctionCallingLLM:
     """An LLM that gives these answers, one a call."""
-    return FakeStreamingLLM([Turn(text(answer)) for answer in answers])
+    return llms([Turn(text(answer)) for answer in answers])
 
 
-def user_messages(llm: FakeStreamingLLM, call: int) -> list[str | None]:
+def user_messages(llms: LLMs, llm: LLM, call: int) -> list[str]:
     """What people had said when a call was made."""
-    return [message.content for message in llm.calls[call].messages if message.role == "user"]
+    asked = llms.asked(llm)[call]
+    return [message_text(message) for message in asked.messages if message["role"] == "user"]
 
 
 @pytest.mark.parametrize("kind", ["agent", "workflow"])
-async def test_a_reused_context_remembers(kind: str) -> None:
+async def test_a_reused_context_remembers(llms: LLMs, kind: str) -> None:
     """The turns before are there, on every pydantic (U30)."""
-    llm = talking("Hello Ada.", "You are Ada.", "Ada.")
+    llm = talking(llms, "Hello Ada.", "You are Ada.", "Ada.")
     agent: Any = FunctionAgent(llm=llm)
     if kind == "workflow":
         agent = AgentWorkflow(agents=[agent])
@@ -39,34 +44,34 @@ async def test_a_reused_context_remembers(kind: str) -> None:
     await agent.run(user_msg="I am Ada.", ctx=ctx)
     await agent.run(user_msg="Who am I?", ctx=ctx)
     await agent.run("Again?", None, None, ctx)
-    assert user_messages(llm, 2) == ["I am Ada.", "Who am I?", "Again?"]
+    assert user_messages(llms, llm, 2) == ["I am Ada.", "Who am I?", "Again?"]
 
 
-async def test_a_restored_context_remembers() -> None:
+async def test_a_restored_context_remembers(llms: LLMs) -> None:
     """Also through `to_dict` and `from_dict`."""
-    llm = talking("Hello Ada.", "You are Ada.")
+    llm = talking(llms, "Hello Ada.", "You are Ada.")
     agent = FunctionAgent(llm=llm)
     ctx = Context(agent)
     await agent.run(user_msg="I am Ada.", ctx=ctx)
     await agent.run(user_msg="Who am I?", ctx=Context.from_dict(agent, ctx.to_dict()))
-    assert user_messages(llm, 1) == ["I am Ada.", "Who am I?"]
+    assert user_messages(llms, llm, 1) == ["I am Ada.", "Who am I?"]
 
 
 @pytest.mark.filterwarnings("ignore::workflows.context.state_store.UnserializableKeyWarning")
-async def test_a_memory_of_ones_own_is_remembered() -> None:
+async def test_a_memory_of_ones_own_is_remembered(llms: LLMs) -> None:
     """A memory that was passed once goes on with its context."""
-    llm = talking("Hello Ada.", "You are Ada.")
+    llm = talking(llms, "Hello Ada.", "You are Ada.")
     agent = FunctionAgent(llm=llm)
     ctx = Context(agent)
     memory = ChatMemoryBuffer.from_defaults(llm=llm)  # pyright: ignore[reportUnknownMemberType]
     await agent.run(user_msg="I am Ada.", ctx=ctx, memory=memory)
     await agent.run(user_msg="Who am I?", ctx=ctx)
-    assert user_messages(llm, 1) == ["I am Ada.", "Who am I?"]
+    assert user_messages(llms, llm, 1) == ["I am Ada.", "Who am I?"]
 
 
-async def test_a_context_whose_run_was_stopped_says_what_will_happen() -> None:
+async def test_a_context_whose_run_was_stopped_says_what_will_happen(llms: LLMs) -> None:
     """Core would go on with the stopped turn, and lose the new message without a word (U29)."""
-    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("c"))])
+    llm = llms([Turn(text("a", "b"), gate("never")), Turn(text("c"))])
     agent = FunctionAgent(llm=llm)
     ctx = Context(agent)
     async with agent.run(user_msg="A story, please", ctx=ctx) as handler:
@@ -77,22 +82,22 @@ async def test_a_context_whose_run_was_stopped_says_what_will_happen() -> None:
     await second.cancel_run()
 
 
-async def test_a_memory_survives_a_stop() -> None:
+async def test_a_memory_survives_a_stop(llms: LLMs) -> None:
     """With a context of its own for each turn, and one memory, the conversation goes on."""
-    llm = FakeStreamingLLM([Turn(text("a", "b"), gate("never")), Turn(text("four"))])
+    llm = llms([Turn(text("a", "b"), gate("never")), Turn(text("four"))])
     agent = FunctionAgent(llm=llm)
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     async with agent.run(user_msg="A story, please", memory=memory) as handler:
         async for _ in handler.text_stream():
             break
     assert str(await agent.run(user_msg="What is 2 + 2?", memory=memory)) == "four"
-    assert user_messages(llm, 1) == ["A story, please", "What is 2 + 2?"]
+    assert user_messages(llms, llm, 1) == ["A story, please", "What is 2 + 2?"]
 
 
-async def test_runs_without_a_context_remember_nothing() -> None:
+async def test_runs_without_a_context_remember_nothing(llms: LLMs) -> None:
     """Each run has a memory of its own, as upstream."""
-    llm = talking("a", "b")
+    llm = talking(llms, "a", "b")
     agent = FunctionAgent(llm=llm)
     await agent.run(user_msg="one")
     await agent.run(user_msg="two")
-    assert user_messages(llm, 1) == ["two"]
+    assert user_messages(llms, llm, 1) == ["two"]

@@ -9,6 +9,7 @@ from typing import Any
 from flows import Note, Notes, check_ending, notes, records
 from forwards import Outer, asks, forwarded, own
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
+from llm_kinds import LLMs
 from tool_runs import calling, of, result, run_of, running, saying, where
 from workflows import Workflow as CoreWorkflow
 from workflows import step as core_step
@@ -48,15 +49,15 @@ def shown(record: Record) -> Any:
     return type(record.event), str(record.event)
 
 
-async def test_an_inner_agent_is_seen_in_the_outer_stream() -> None:
+async def test_an_inner_agent_is_seen_in_the_outer_stream(llms: LLMs) -> None:
     """All of its records, in its order, between the tool's call and its result."""
     handlers: list[StreamingHandler] = []
 
     async def ask() -> str:
-        handlers.append(saying("in", "ner").run(user_msg="hi"))
+        handlers.append(saying("in", "ner", llms=llms).run(user_msg="hi"))
         return str(await forward(handlers[0]))
 
-    read = await run_of(ask)
+    read = await run_of(ask, llms=llms)
     inner = await records(handlers[0])
     seen = forwarded(read)
     assert [shown(record) for record in seen] == [shown(record) for record in inner]
@@ -66,15 +67,15 @@ async def test_an_inner_agent_is_seen_in_the_outer_stream() -> None:
     assert result(read).tool_output.content == "inner"
 
 
-async def test_a_forwarded_record_has_its_lineage() -> None:
+async def test_a_forwarded_record_has_its_lineage(llms: LLMs) -> None:
     """The inner run's id, the parent tool call, and what the inner record says of itself."""
     handlers: list[StreamingHandler] = []
 
     async def ask() -> str:
-        handlers.append(saying("inner").run(user_msg="hi"))
+        handlers.append(saying("inner", llms=llms).run(user_msg="hi"))
         return str(await forward(handlers[0]))
 
-    read = await run_of(ask)
+    read = await run_of(ask, llms=llms)
     (call,) = where(ToolCall, read)
     inner = await records(handlers[0])
     run_id = handlers[0].run_id
@@ -82,9 +83,9 @@ async def test_a_forwarded_record_has_its_lineage() -> None:
     assert [record.origin for record in forwarded(read)] == expected
 
 
-async def test_a_forwarded_stop_event_ends_nothing() -> None:
+async def test_a_forwarded_stop_event_ends_nothing(llms: LLMs) -> None:
     """U6: it is an event like others, at once; the outer run goes on."""
-    read = await run_of(asks(saying("inner")))
+    read = await run_of(asks(saying("inner", llms=llms)), llms=llms)
     check_ending(read)
     first, last = where(StopEvent, read)
     assert (first.terminal, last.terminal) == (False, True)
@@ -92,22 +93,22 @@ async def test_a_forwarded_stop_event_ends_nothing() -> None:
     assert last.origin.run_id is None
 
 
-async def test_nested_runs_have_a_chain_of_parents() -> None:
+async def test_nested_runs_have_a_chain_of_parents(llms: LLMs) -> None:
     """An inner run that has forwarded another one: each parent has its own parent."""
-    innermost = saying("deep")
+    innermost = saying("deep", llms=llms)
     handlers: list[StreamingHandler] = []
 
     async def deepest() -> str:
         handlers.append(innermost.run(user_msg="hi"))
         return str(await forward(handlers[-1]))
 
-    middle = calling(deepest, name="middle")
+    middle = calling(deepest, name="middle", llms=llms)
 
     async def ask() -> str:
         handlers.append(middle.run(user_msg="hi"))
         return str(await forward(handlers[-1]))
 
-    read = await run_of(ask)
+    read = await run_of(ask, llms=llms)
     of_middle, of_deepest = (handler.run_id for handler in handlers)
     deep = [record for record in read if record.origin.run_id == of_deepest]
     assert deep
@@ -161,9 +162,9 @@ async def test_cores_own_agent_can_be_forwarded() -> None:
     assert outcome.usage.calls >= 1
 
 
-async def test_what_was_forwarded_is_no_part_of_the_answer() -> None:
+async def test_what_was_forwarded_is_no_part_of_the_answer(llms: LLMs) -> None:
     """Neither of `outcome().text`, nor of the snapshot, nor of `text_stream()` (L7)."""
-    handler = running(calling(asks(saying("inner"))))
+    handler = running(calling(asks(saying("inner", llms=llms)), llms=llms))
     streamed = "".join([delta async for delta in handler.text_stream()])
     read = await records(handler)
     mine = "".join(e.delta for r in own(read) if isinstance(e := r.event, AgentStream))
@@ -173,15 +174,15 @@ async def test_what_was_forwarded_is_no_part_of_the_answer() -> None:
     assert len(snapshot.tool_calls) == 1
 
 
-async def test_the_usage_of_what_was_forwarded_is_counted() -> None:
+async def test_the_usage_of_what_was_forwarded_is_counted(llms: LLMs) -> None:
     """Its tokens are billed, too: the sum over both runs."""
     handlers: list[StreamingHandler] = []
 
     async def ask() -> str:
-        handlers.append(saying("inner").run(user_msg="hi"))
+        handlers.append(saying("inner", llms=llms).run(user_msg="hi"))
         return str(await forward(handlers[0]))
 
-    handler = running(calling(ask))
+    handler = running(calling(ask, llms=llms))
     read = await records(handler)
     inner = (await handlers[0].outcome()).usage
     assert inner is not None
@@ -190,14 +191,14 @@ async def test_the_usage_of_what_was_forwarded_is_counted() -> None:
     assert inner in said
 
 
-async def test_the_finish_reason_is_the_runs_own() -> None:
+async def test_the_finish_reason_is_the_runs_own(llms: LLMs) -> None:
     """That of a forwarded call is not taken."""
 
     async def ask() -> None:
-        cut_off = FunctionAgent(llm=FakeStreamingLLM([Turn(text("cut"), finish("length"))]))
+        cut_off = FunctionAgent(llm=llms([Turn(text("cut"), finish("length"))]))
         await forward(cut_off.run(user_msg="hi"))
 
-    handler = running(calling(ask))
+    handler = running(calling(ask, llms=llms))
     read = await records(handler)
     reasons = [
         e.finish_reason for r in forwarded(read) if isinstance(e := r.event, LLMCallFinished)
@@ -229,32 +230,32 @@ def _entries(handler: StreamingHandler) -> list[Any]:
     return handler.stream._log.entries  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_a_forwarded_response_is_that_of_its_own_call() -> None:
+async def test_a_forwarded_response_is_that_of_its_own_call(llms: LLMs) -> None:
     """`response` grows by exactly `delta`, in each run for itself (L3)."""
-    read = await run_of(asks(saying("a", "b", "c")))
+    read = await run_of(asks(saying("a", "b", "c", llms=llms)), llms=llms)
     said = [e.response for r in forwarded(read) if isinstance(e := r.event, AgentStream)]
     assert said[:3] == ["a", "ab", "abc"]
 
 
-async def test_forwarded_arguments_parse() -> None:
+async def test_forwarded_arguments_parse(llms: LLMs) -> None:
     """ToolCallDelta of an inner run: its arguments so far (L5)."""
 
     async def weather(city: str) -> str:
         return f"sunny in {city}"
 
-    read = await run_of(asks(calling(weather, name="inner", city="Paris")))
+    read = await run_of(asks(calling(weather, name="inner", llms=llms, city="Paris")), llms=llms)
     pieces = [e for r in forwarded(read) if isinstance(e := r.event, ToolCallDelta)]
     assert pieces[-1].arguments == {"city": "Paris"}
 
 
-async def test_progress_of_an_inner_tool_has_both_calls() -> None:
+async def test_progress_of_an_inner_tool_has_both_calls(llms: LLMs) -> None:
     """It belongs to the inner call; the outer call is its parent's."""
 
     async def inner_tool() -> str:
         emit_progress("half")
         return "ok"
 
-    read = await run_of(asks(calling(inner_tool, name="inner")))
+    read = await run_of(asks(calling(inner_tool, name="inner", llms=llms)), llms=llms)
     (progress,) = where(ToolProgress, read)
     inner_call, outer_call = sorted(where(ToolCall, read), key=lambda r: r.origin.run_id is None)
     assert progress.origin.tool_id == inner_call.origin.tool_id
@@ -262,16 +263,16 @@ async def test_progress_of_an_inner_tool_has_both_calls() -> None:
     assert of(ToolProgress, read)[0].tool_id == inner_call.origin.tool_id
 
 
-async def test_parallel_tools_forward_side_by_side() -> None:
+async def test_parallel_tools_forward_side_by_side(llms: LLMs) -> None:
     """Each inner run is whole and in its own order, and names its own call."""
 
     async def first() -> str:
-        return str(await forward(saying("a", "b", name="same").run(user_msg="hi")))
+        return str(await forward(saying("a", "b", name="same", llms=llms).run(user_msg="hi")))
 
     async def second() -> str:
-        return str(await forward(saying("c", "d", name="same").run(user_msg="hi")))
+        return str(await forward(saying("c", "d", name="same", llms=llms).run(user_msg="hi")))
 
-    read = await run_of(first, second)
+    read = await run_of(first, second, llms=llms)
     said: dict[Any, str] = {}
     for record in forwarded(read):
         if isinstance(record.event, AgentStream):
@@ -282,17 +283,15 @@ async def test_parallel_tools_forward_side_by_side() -> None:
     assert said == {ids["first"]: "ab", ids["second"]: "cd"}
 
 
-async def test_the_laws_hold_for_a_run_with_forwarded_ones() -> None:
+async def test_the_laws_hold_for_a_run_with_forwarded_ones(llms: LLMs) -> None:
     """Numbers, one end, responses, tool calls, arguments, rereading, the text."""
 
     async def weather(city: str) -> str:
         return f"sunny in {city}"
 
-    inner = FakeStreamingLLM(
-        [Turn(text("let me "), tool_call("weather", city="Paris")), Turn(text("ok"))]
-    )
+    inner = llms([Turn(text("let me "), tool_call("weather", city="Paris")), Turn(text("ok"))])
     agent = FunctionAgent(name="inner", tools=[weather], llm=inner)
-    report = await check_stream(running(calling(asks(agent))))
+    report = await check_stream(running(calling(asks(agent), llms=llms)))
     assert set(report.held) == {"L1", "L2", "L3", "L4", "L5", "L6", "L7"}
 
 

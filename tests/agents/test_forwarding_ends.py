@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from flows import Counter, Endless, Note, Notes, Raises, after_notes, check_ending, notes, records
-from forwards import Outer, forwarded
+from forwards import Outer, asks, forwarded
+from llm_kinds import LLMs
 from tool_runs import calling, result, run_of, running, saying, where
 from workflows import Workflow as CoreWorkflow
 from workflows import step as core_step
@@ -18,6 +19,7 @@ from workflows import step as core_step
 from llama_index_streaming_ext import (
     AgentStream,
     Context,
+    FunctionAgent,
     StartEvent,
     StopEvent,
     StreamingHandler,
@@ -26,6 +28,7 @@ from llama_index_streaming_ext import (
     forward,
     stream_run,
 )
+from llama_index_streaming_ext.testing import Turn, check_stream, fail, text
 
 
 async def test_an_inner_failure_is_raised() -> None:
@@ -48,6 +51,18 @@ async def test_an_inner_failure_in_a_tool_is_the_tools_error() -> None:
     read = await run_of(ask)
     output = result(read).tool_output
     assert (output.is_error, output.content) == (True, "inner")
+
+
+async def test_an_inner_llm_that_fails_is_the_tools_error(llms: LLMs) -> None:
+    """What it had said before is in the outer stream, and the outer agent goes on."""
+    broken = FunctionAgent(name="inner", llm=llms([Turn(text("half an"), fail("Overloaded."))]))
+    handler = running(calling(asks(broken), llms=llms))
+    read = await records(handler)
+    said = "".join(e.delta for r in forwarded(read) if isinstance(e := r.event, AgentStream))
+    assert said == "half an"
+    assert result(read).tool_output.is_error
+    assert (await handler.outcome()).text == "all done"
+    await check_stream(handler)
 
 
 async def test_cancelling_the_outer_run_cancels_the_inner() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from flows import Note, records
 from llama_index.core.tools import FunctionTool
+from llm_kinds import LLMs, check_history
 from tool_runs import calling, of, result, run_of, running, where
 
 from llama_index_streaming_ext import (
@@ -113,10 +114,20 @@ async def test_texts_are_joined(name: str) -> None:
     assert not output.is_error
 
 
+@pytest.mark.parametrize("words_of", [words, words_in_a_thread])
+async def test_the_model_is_told_all_of_the_text(llms: LLMs, words_of: Any) -> None:
+    """What is sent to the provider is what the tool has yielded, joined."""
+    agent = calling(words_of, llms=llms)
+    assert str(await running(agent)) == "all done"
+    asked = llms.asked(agent.llm)[1]
+    assert len(check_history(asked)) == 1
+    assert asked.last == "one two"
+
+
 @pytest.mark.parametrize("team", [False, True])
-async def test_the_deltas_stand_between_the_call_and_its_result(team: bool) -> None:
+async def test_the_deltas_stand_between_the_call_and_its_result(llms: LLMs, team: bool) -> None:
     """They carry the call in their records, alone and in a team."""
-    read = await records(running(calling(words_in_a_thread), team))
+    read = await records(running(calling(words_in_a_thread, llms=llms), team))
     (call,) = where(ToolCall, read)
     deltas = where(ToolOutputDelta, read)
     (ended,) = where(ToolCallResult, read)
@@ -185,9 +196,10 @@ async def test_the_raw_input_is_what_core_says() -> None:
     assert [event.msg for event in of(Note, read)] == ["Sue"]
 
 
-async def test_return_direct_works() -> None:
+async def test_return_direct_works(llms: LLMs) -> None:
     """What a generator tool gives can be the answer."""
-    handler = running(calling(FunctionTool.from_defaults(words, return_direct=True)))
+    direct = FunctionTool.from_defaults(words, return_direct=True)
+    handler = running(calling(direct, llms=llms))
     assert str(await handler) == "one two"
 
 
@@ -204,9 +216,9 @@ async def failing_async() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("fails", [failing, failing_async])
-async def test_an_error_is_the_tools_result(fails: Any) -> None:
+async def test_an_error_is_the_tools_result(llms: LLMs, fails: Any) -> None:
     """What was yielded before stays in the log."""
-    read = await run_of(fails)
+    read = await run_of(fails, llms=llms)
     assert [event.delta for event in of(ToolOutputDelta, read)] == ["one "]
     output = result(read).tool_output
     assert (output.is_error, output.content) == (True, "broken")
@@ -280,7 +292,7 @@ async def test_a_cancelled_run_closes_a_sync_generator() -> None:
     assert await asyncio.to_thread(closed.wait, 10)
 
 
-async def test_a_generator_can_ask_a_human() -> None:
+async def test_a_generator_can_ask_a_human(llms: LLMs) -> None:
     """What upstream raises to wait passes through, and the body runs again (U34)."""
 
     async def asks(ctx: Context) -> AsyncIterator[str]:
@@ -290,7 +302,7 @@ async def test_a_generator_can_ask_a_human() -> None:
         )
         yield str(answer.response)
 
-    handler = running(calling(asks))
+    handler = running(calling(asks, llms=llms))
     async for _ in handler.stream.read(types=InputRequiredEvent):
         await handler.send_event(HumanResponseEvent(response="yes"))  # pyright: ignore[reportCallIssue] # a dynamic field
         break
@@ -361,14 +373,14 @@ async def test_a_subclass_that_is_no_generator_is_not_copied() -> None:
     assert vars(mine)["calls"] == 1
 
 
-async def test_a_code_act_agent_streams_what_code_prints() -> None:
+async def test_a_code_act_agent_streams_what_code_prints(llms: LLMs) -> None:
     """Its tool that executes code may be a generator, and its other tools stay functions."""
 
     async def execute(code: str) -> AsyncIterator[str]:
         yield "ran "
         yield code
 
-    llm = FakeStreamingLLM([Turn(text("<execute>\n1\n</execute>")), Turn(text("done"))])
+    llm = llms([Turn(text("<execute>\n1\n</execute>")), Turn(text("done"))])
     agent = CodeActAgent(execute, tools=[words], llm=llm)
     read = await records(agent.run(user_msg="hi"))
     assert [event.delta for event in of(ToolOutputDelta, read)] == ["ran ", "1"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llm_kinds import LLMs
 from provider_llms import DIALECTS, answered_by, body, real, recorded
 
 from llama_index_streaming_ext import (
@@ -39,7 +40,6 @@ from llama_index_streaming_ext.testing import (
     Turn,
     disconnect,
     finish,
-    parallel,
     text,
     tool_call,
     truncated,
@@ -71,11 +71,6 @@ async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
     async with asyncio.timeout(10):
         await handler.outcome()
         return [record.event async for record in handler.stream.read(types=types)]
-
-
-def user_messages(llm: FakeStreamingLLM, call: int) -> list[str | None]:
-    """What the model was told when a call was made."""
-    return [message.content for message in llm.calls[call].messages if message.role == "user"]
 
 
 # Text
@@ -199,9 +194,9 @@ async def test_half_arguments_never_run_a_tool(dialect: Dialect, end: Any, strea
     assert "So:" in fake.requests[1].body.decode()
 
 
-async def test_a_retry_is_a_call_of_the_same_iteration() -> None:
+async def test_a_retry_is_a_call_of_the_same_iteration(llms: LLMs) -> None:
     """Both calls are announced and counted."""
-    llm = FakeStreamingLLM([Turn(CUT, finish("length")), Turn(text("ok"))], usage="always")
+    llm = llms([Turn(CUT, finish("length")), Turn(text("ok"))])
     handler = FunctionAgent(llm=llm, tools=[Disk().delete]).run(user_msg="hi")
     started = await events_of(handler, LLMCallStarted)
     assert [(event.agent, event.iteration) for event in started] == [("Agent", 1)] * 2
@@ -211,26 +206,24 @@ async def test_a_retry_is_a_call_of_the_same_iteration() -> None:
     assert outcome.finish_reason == "stop"
 
 
-async def test_whole_arguments_run_the_tool_whatever_the_reason() -> None:
+async def test_whole_arguments_run_the_tool_whatever_the_reason(llms: LLMs) -> None:
     """A model that reaches its limit right behind the last brace has said all."""
     disk = Disk()
-    llm = FakeStreamingLLM(
-        [Turn(tool_call("delete", path="/tmp"), finish("length")), Turn(text("ok"))]
-    )
+    llm = llms([Turn(tool_call("delete", path="/tmp"), finish("length")), Turn(text("ok"))])
     outcome = await FunctionAgent(llm=llm, tools=[disk.delete]).run(user_msg="hi").outcome()
     assert (disk.deleted, outcome.status) == (["/tmp"], "completed")
 
 
 @pytest.mark.parametrize(("retries", "asked"), [(0, 1), (1, 2), (3, 4)])
-async def test_the_retries_are_configurable(retries: int, asked: int) -> None:
+async def test_the_retries_are_configurable(llms: LLMs, retries: int, asked: int) -> None:
     """After the last one the run ends with what the model has said."""
     disk = Disk()
-    llm = FakeStreamingLLM([Turn(text("Hm."), CUT, finish("length"))], repeat_last=True)
+    llm = llms([Turn(text("Hm."), CUT, finish("length"))], repeat_last=True)
     agent = FunctionAgent(llm=llm, tools=[disk.delete], truncated_retries=retries)
     handler = agent.run(user_msg="hi")
     events = await events_of(handler, TruncatedToolCall)
     outcome = await handler.outcome()
-    assert len(llm.calls) == asked
+    assert len(llms.asked(llm)) == asked
     assert [event.retrying for event in events] == [True] * retries + [False]
     assert (outcome.status, outcome.finish_reason) == ("completed", "length")
     assert (str(outcome.result), disk.deleted) == ("Hm.", [])
@@ -244,20 +237,19 @@ def test_retries_cannot_be_negative() -> None:
         CodeActAgent(llm=FakeStreamingLLM([]), code_execute_fn=execute, truncated_retries=-1)
 
 
-async def test_of_two_calls_neither_runs_if_one_is_cut_off() -> None:
+async def test_of_two_calls_neither_runs_if_one_is_cut_off(llms: LLMs) -> None:
     """The model is asked for both again."""
     disk = Disk()
-    calls = parallel(tool_call("delete", path="/a"), CUT, order="together")
-    llm = FakeStreamingLLM([Turn(calls, finish("length")), Turn(text("ok"))], faithful=False)
+    llm = llms([Turn(tool_call("delete", path="/a"), CUT, finish("length")), Turn(text("ok"))])
     handler = FunctionAgent(llm=llm, tools=[disk.delete]).run(user_msg="hi")
     assert len(await events_of(handler, TruncatedToolCall)) == 1
     assert disk.deleted == []
 
 
-async def test_half_arguments_raise_where_that_is_asked_for() -> None:
+async def test_half_arguments_raise_where_that_is_asked_for(llms: LLMs) -> None:
     """No retry then: the app decides."""
     disk = Disk()
-    llm = FakeStreamingLLM([Turn(CUT, finish("length"))])
+    llm = llms([Turn(CUT, finish("length"))])
     agent = FunctionAgent(llm=llm, tools=[disk.delete], on_incomplete="raise")
     handler = agent.run(user_msg="hi")
     outcome = await handler.outcome()
@@ -268,21 +260,21 @@ async def test_half_arguments_raise_where_that_is_asked_for() -> None:
     )
 
 
-async def test_the_history_has_no_call_without_an_answer() -> None:
+async def test_the_history_has_no_call_without_an_answer(llms: LLMs) -> None:
     """Providers refuse a tool call that nobody has answered."""
-    llm = FakeStreamingLLM([Turn(CUT, finish("length")), Turn(text("ok"))])
+    llm = llms([Turn(CUT, finish("length")), Turn(text("ok"))])
     await FunctionAgent(llm=llm, tools=[Disk().delete]).run(user_msg="hi").outcome()
-    roles = [message.role for message in llm.calls[1].messages]
-    assert [str(role.value) for role in roles] == ["user", "user"]
+    messages = llms.asked(llm)[1].messages
+    assert [message["role"] for message in messages] == ["user", "user"]
 
 
 ACTION = 'Thought: I do it.\nAction: delete\nAction Input: {"path": "/home'
 
 
-async def test_half_an_action_never_runs_a_tool() -> None:
+async def test_half_an_action_never_runs_a_tool(llms: LLMs) -> None:
     """A ReActAgent's arguments are text."""
     disk = Disk()
-    llm = FakeStreamingLLM(
+    llm = llms(
         [Turn(text(*ACTION), finish("length")), Turn(text("Thought: no.\nAnswer: Better not."))]
     )
     handler = ReActAgent(llm=llm, tools=[disk.delete]).run(user_msg="hi")
@@ -290,11 +282,11 @@ async def test_half_an_action_never_runs_a_tool() -> None:
     assert disk.deleted == []
 
 
-async def test_a_whole_action_runs() -> None:
+async def test_a_whole_action_runs(llms: LLMs) -> None:
     """Its arguments are told as they are written, by the id that the tool is called with."""
     disk = Disk()
     action = text(*f'{ACTION}"}}')
-    llm = FakeStreamingLLM([Turn(action), Turn(text("Thought: done.\nAnswer: Gone."))])
+    llm = llms([Turn(action), Turn(text("Thought: done.\nAnswer: Gone."))])
     handler = ReActAgent(llm=llm, tools=[disk.delete]).run(user_msg="hi")
     deltas = await events_of(handler, ToolCallDelta)
     (called,) = await events_of(handler, ToolCall)
@@ -303,9 +295,9 @@ async def test_a_whole_action_runs() -> None:
     assert deltas[-1].arguments == called.tool_kwargs
 
 
-async def test_half_a_block_of_code_never_runs() -> None:
+async def test_half_a_block_of_code_never_runs(llms: LLMs) -> None:
     """A CodeActAgent's arguments are code."""
-    llm = FakeStreamingLLM([Turn(text("<execute>\nimport os\nos.rem"), finish("length"))])
+    llm = llms([Turn(text("<execute>\nimport os\nos.rem"), finish("length"))])
     handler = CodeActAgent(llm=llm, code_execute_fn=execute).run(user_msg="hi")
     (event,) = await events_of(handler, Incomplete)
     assert event.reason == "length"

@@ -1,4 +1,7 @@
-"""`max_lead`: the LLM waits for the slowest reader of the run."""
+"""`max_lead`: the LLM waits for the slowest reader of the run.
+
+Only the fake counts the chunks that it has given; OpenAI's classes are measured by their bytes.
+"""
 
 # Core marks its own `run(user_msg=...)` as deprecated, and its handler is of an unknown type.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportDeprecated=false
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
 from llama_index.core.llms import CustomLLM
+from llm_kinds import LLMs
 from pydantic import PrivateAttr
 
 from llama_index_streaming_ext import (
@@ -60,6 +64,23 @@ async def test_the_llm_waits_for_its_reader(lead: int) -> None:
                 assert await settled(llm) <= seen + lead + SLACK
             assert event.current_agent_name == "Agent"
     assert (await handler.outcome()).text == "word " * 200
+
+
+async def test_no_provider_is_read_ahead(llms: LLMs) -> None:
+    """What is not asked for stays with the provider, whose bytes are counted."""
+    llm = llms([Turn(text(*["word "] * 80))])
+    handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
+    async with asyncio.timeout(20), aclosing(handler.stream.read(types=AgentStream)) as records:
+        await anext(records)
+        before = -1
+        while before != (before := llms.sent(llm)):
+            for _ in range(30):
+                await asyncio.sleep(0)
+        async for _ in records:
+            pass
+    # Those that may be ahead, and how a stream begins.
+    assert 0 < before < llms.sent(llm) / 4
+    assert (await handler.outcome()).text == "word " * 80
 
 
 async def test_without_it_the_llm_waits_for_nobody() -> None:

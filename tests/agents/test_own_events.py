@@ -1,4 +1,7 @@
-"""What users' code writes by the context while an LLM streams is in the log, perhaps later."""
+"""What users' code writes by the context while an LLM streams is in the log, perhaps later.
+
+The LLM is a subclass of a user's; of which class does not matter, so that the fake is enough.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from flows import Note, records
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.tools import FunctionTool
+from llm_kinds import LLMs
 from pydantic import ValidationError
 from tool_runs import calling, of, run_of, running, where
 
@@ -69,9 +70,9 @@ TOOLS = [counts, counts_in_a_thread, counts_by_to_thread, counts_in_a_thread_of_
 
 @pytest.mark.parametrize("team", [False, True])
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_progress_is_in_the_stream(tool: Any, team: bool) -> None:
+async def test_progress_is_in_the_stream(llms: LLMs, tool: Any, team: bool) -> None:
     """From async code, a sync tool, a thread of asyncio's and a thread of the user's."""
-    read = await records(running(calling(tool), team))
+    read = await records(running(calling(tool, llms=llms), team))
     (call,) = of(ToolCall, read)
     first, second = of(ToolProgress, read)
     assert (first.tool_id, first.tool_name) == (call.tool_id, call.tool_name)
@@ -153,9 +154,9 @@ async def test_a_step_inside_a_tool_is_not_that_tool() -> None:
     assert [event.message for event in of(ToolProgress, read)] == ["before", "after"]
 
 
-async def test_an_inner_agents_tool_speaks_for_itself() -> None:
+async def test_an_inner_agents_tool_speaks_for_itself(llms: LLMs) -> None:
     """Its progress is in the inner run's stream, not in the outer one's."""
-    inner_agent = calling(counts, name="inner")
+    inner_agent = calling(counts, name="inner", llms=llms)
     seen: list[Any] = []
 
     async def asks_inner() -> str:
@@ -163,14 +164,14 @@ async def test_an_inner_agents_tool_speaks_for_itself() -> None:
         seen.extend(await records(handler))
         return "ok"
 
-    read = await run_of(asks_inner)
+    read = await run_of(asks_inner, llms=llms)
     assert not of(ToolProgress, read)
     assert len(of(ToolProgress, seen)) == 2
 
 
-async def test_parallel_tools_speak_for_themselves() -> None:
+async def test_parallel_tools_speak_for_themselves(llms: LLMs) -> None:
     """Each ToolProgress has the id of its own call."""
-    read = await run_of(counts, counts_in_a_thread)
+    read = await run_of(counts, counts_in_a_thread, llms=llms)
     ids = {call.tool_name: call.tool_id for call in of(ToolCall, read)}
     assert len(ids) == 2
     progress = of(ToolProgress, read)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from flows import Note, records
+from llm_kinds import LLMs
 from tool_runs import calling, of, run_of, running, where
 
 from llama_index_streaming_ext import (
@@ -24,7 +25,6 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.events import LLMCallStarted, ToolCallDelta
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Turn,
     parallel,
@@ -49,9 +49,11 @@ def noted_in_a_thread(ctx: Context) -> str:
 
 @pytest.mark.parametrize("team", [False, True])
 @pytest.mark.parametrize("tool", [noted, noted_in_a_thread])
-async def test_all_of_a_tool_call_names_its_agent_and_its_id(tool: Any, team: bool) -> None:
+async def test_all_of_a_tool_call_names_its_agent_and_its_id(
+    llms: LLMs, tool: Any, team: bool
+) -> None:
     """ToolCall, ToolCallResult and what the tool writes by its context, alone and in a team."""
-    read = await records(running(calling(tool, name="Sue"), team))
+    read = await records(running(calling(tool, name="Sue", llms=llms), team))
     (call,) = of(ToolCall, read)
     found = [
         record.origin for kind in (ToolCall, Note, ToolCallResult) for record in where(kind, read)
@@ -59,13 +61,13 @@ async def test_all_of_a_tool_call_names_its_agent_and_its_id(tool: Any, team: bo
     assert {(origin.agent, origin.tool_id) for origin in found} == {("Sue", call.tool_id)}
 
 
-async def test_parallel_calls_are_told_apart() -> None:
+async def test_parallel_calls_are_told_apart(llms: LLMs) -> None:
     """What two calls of one tool write at the same time lies apart by its tool id."""
     turns = [
         Turn(parallel(tool_call("noted", label="a"), tool_call("noted", label="b"))),
         Turn(text("done")),
     ]
-    read = await records(FunctionAgent(tools=[noted], llm=FakeStreamingLLM(turns)).run("hi"))
+    read = await records(FunctionAgent(tools=[noted], llm=llms(turns)).run("hi"))
     ids = {call.tool_kwargs["label"]: call.tool_id for call in of(ToolCall, read)}
     assert len(set(ids.values())) == 2
     for record in where(Note, read):
@@ -73,26 +75,24 @@ async def test_parallel_calls_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("team", [False, True])
-async def test_a_tool_call_names_the_llm_call_that_asked_for_it(team: bool) -> None:
+async def test_a_tool_call_names_the_llm_call_that_asked_for_it(llms: LLMs, team: bool) -> None:
     """Its `call_id` is that of the LLM call's own records, in each iteration."""
     turns = [Turn(tool_call("noted")), Turn(tool_call("noted")), Turn(text("done"))]
-    agent = FunctionAgent(tools=[noted], llm=FakeStreamingLLM(turns))
+    agent = FunctionAgent(tools=[noted], llm=llms(turns))
     read = await records(running(agent, team))
     asked = [event.call_id for event in of(LLMCallStarted, read)]
     assert [record.origin.call_id for record in where(ToolCall, read)] == asked[:2]
     assert [record.origin.call_id for record in where(ToolCallResult, read)] == asked[:2]
 
 
-async def test_the_real_class_asks_for_tools_too() -> None:
-    """With OpenAI's class the ids of the arguments, the call and the result are one id."""
-    turns = [Turn(tool_call("noted", label="x")), Turn(text("done"))]
-    fake = FakeOpenAI(turns)
-    async with fake.mock():
-        read = await records(FunctionAgent(tools=[noted], llm=fake.llm()).run("hi"))
-    (call,) = where(ToolCall, read)
+async def test_the_arguments_have_the_id_of_their_call(llms: LLMs) -> None:
+    """The ids of the arguments, the call and the result are one id."""
+    read = await run_of(noted, llms=llms, label="x")
+    (call,), (result,) = where(ToolCall, read), where(ToolCallResult, read)
     pieces = where(ToolCallDelta, read)
     assert {record.origin.call_id for record in pieces} == {call.origin.call_id}
     assert {record.origin.tool_id for record in pieces} == {call.origin.tool_id}
+    assert result.origin.tool_id == call.origin.tool_id
 
 
 async def test_a_result_says_when_its_call_began() -> None:
@@ -111,7 +111,7 @@ async def test_what_comes_after_a_tool_call_does_not_belong_to_it() -> None:
     assert all(record.origin.tool_id is None for record in read[last + 1 :])
 
 
-async def test_a_tool_that_asks_a_human_says_its_attempt() -> None:
+async def test_a_tool_that_asks_a_human_says_its_attempt(llms: LLMs) -> None:
     """U34: its body runs again, and writes again; `attempt` tells the records apart."""
 
     async def ask(ctx: Context) -> str:
@@ -121,7 +121,7 @@ async def test_a_tool_that_asks_a_human_says_its_attempt() -> None:
         )
         return str(answer.response)
 
-    handler = running(calling(ask))
+    handler = running(calling(ask, llms=llms))
     async for _ in handler.stream.read(types=InputRequiredEvent):
         await handler.send_event(HumanResponseEvent(response="yes"))  # pyright: ignore[reportCallIssue] # a dynamic field
         break
@@ -130,13 +130,13 @@ async def test_a_tool_that_asks_a_human_says_its_attempt() -> None:
     assert [event.tool_output.content for event in of(ToolCallResult, read)] == ["yes"]
 
 
-async def test_a_failing_tool_has_a_result_with_an_origin() -> None:
+async def test_a_failing_tool_has_a_result_with_an_origin(llms: LLMs) -> None:
     """A tool that raises gives an error result, as in core."""
 
     async def fails() -> str:
         raise ValueError("no")
 
-    read = await run_of(fails)
+    read = await run_of(fails, llms=llms)
     (result,) = where(ToolCallResult, read)
     assert result.origin.tool_id is not None
     assert of(ToolCallResult, read)[0].tool_output.is_error
@@ -166,8 +166,8 @@ async def test_a_users_own_call_tool_still_works() -> None:
     assert [record.origin.tool_id for record in where(ToolCallResult, read)] == seen
 
 
-async def test_the_output_of_the_agent_is_unchanged() -> None:
+async def test_the_output_of_the_agent_is_unchanged(llms: LLMs) -> None:
     """The result has the tool calls that core puts into it."""
-    handler = running(calling(noted))
+    handler = running(calling(noted, llms=llms))
     output: AgentOutput = await handler
     assert [call.tool_name for call in output.tool_calls] == ["noted"]

@@ -1,4 +1,7 @@
-"""What happens between an agent's LLM calls: hand-offs, direct answers, retries, limits."""
+"""What happens between an agent's LLM calls: hand-offs, direct answers, retries, limits.
+
+All of it with the fake LLM and with OpenAI's classes.
+"""
 
 # Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
 # Core marks its own `run(user_msg=...)` as deprecated for type checkers.
@@ -7,14 +10,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
+from llm_kinds import LLMs, check_history
 from workflows.errors import WorkflowRuntimeError
 
 from llama_index_streaming_ext import (
@@ -31,14 +33,13 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.events import AgentChanged, Retrying
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
-    FakeStreamingLLM,
     Turn,
     check_stream,
     parallel,
     text,
     tool_call,
 )
+from llama_index_streaming_ext.testing.script.request import message_text
 
 
 def weather(city: str) -> str:
@@ -86,34 +87,17 @@ def kinds(events: Sequence[Any]) -> list[str]:
     return [type(event).__name__ for event in events if isinstance(event, shown)]
 
 
-def team(first: Turn, *, agent: type = FunctionAgent, **kwargs: Any) -> AgentWorkflow:
+def team(llms: LLMs, first: Turn) -> AgentWorkflow:
     """Two agents: `a` says `first`, and whoever is asked then says that it is done."""
     said = [first, Turn(text("done")), Turn(text("done"))]
     tools = [weather, LATE, AT_ONCE]
     return AgentWorkflow(
         [
-            agent(name="a", description="a", llm=FakeStreamingLLM(said), tools=tools),
-            FunctionAgent(name="b", description="b", llm=FakeStreamingLLM(said[1:])),
+            FunctionAgent(name="a", description="a", llm=llms(said), tools=tools),
+            FunctionAgent(name="b", description="b", llm=llms(said[1:])),
         ],
         root_agent="a",
-        **kwargs,
     )
-
-
-def check_history(messages: Sequence[ChatMessage]) -> list[str]:
-    """Each tool call has its result, before anything else is said; gives the ids of the calls."""
-    called: list[str] = []
-    waiting: set[str] = set()
-    for message in messages:
-        if message.role == "tool":
-            waiting.remove(message.additional_kwargs["tool_call_id"])
-            continue
-        assert not waiting, (message, waiting)
-        blocks = [block for block in message.blocks if block.block_type == "tool_call"]
-        waiting = {str(block.tool_call_id) for block in blocks}
-        called.extend(sorted(waiting))
-    assert not waiting
-    return called
 
 
 def handoff(to_agent: str, reason: str = "b knows better") -> Any:
@@ -124,9 +108,9 @@ def handoff(to_agent: str, reason: str = "b knows better") -> Any:
 # Hand-offs
 
 
-async def test_a_hand_off_is_said() -> None:
+async def test_a_hand_off_is_said(llms: LLMs) -> None:
     """`AgentChanged` stands behind the result of the hand-off, before the next agent is asked."""
-    events = await seen_by(team(Turn(handoff("b"))).run(user_msg="hi"))
+    events = await seen_by(team(llms, Turn(handoff("b"))).run(user_msg="hi"))
     changed = next(event for event in events if isinstance(event, AgentChanged))
     assert (changed.from_agent, changed.to_agent) == ("a", "b")
     assert changed.reason == "b knows better"
@@ -137,35 +121,33 @@ async def test_a_hand_off_is_said() -> None:
 
 
 @pytest.mark.parametrize("to_agent", ["nobody", "a"])
-async def test_no_hand_off_is_said_where_there_is_none(to_agent: str) -> None:
+async def test_no_hand_off_is_said_where_there_is_none(llms: LLMs, to_agent: str) -> None:
     """To an agent that there is not, and to itself."""
-    events = await seen_by(team(Turn(handoff(to_agent))).run(user_msg="hi"))
+    events = await seen_by(team(llms, Turn(handoff(to_agent))).run(user_msg="hi"))
     assert "AgentChanged" not in kinds(events)
     assert isinstance(events[-1], StopEvent)
 
 
-async def test_of_two_hand_offs_the_one_that_counts_gives_the_reason() -> None:
+async def test_of_two_hand_offs_the_one_that_counts_gives_the_reason(llms: LLMs) -> None:
     """One to an agent that there is not does not count."""
     turn = Turn(parallel(handoff("b"), handoff("nobody", "a mistake")))
-    events = await seen_by(team(turn).run(user_msg="hi"))
+    events = await seen_by(team(llms, turn).run(user_msg="hi"))
     assert [e.reason for e in events if isinstance(e, AgentChanged)] == ["b knows better"]
 
 
-async def test_siblings_of_a_hand_off_are_in_the_next_agents_history() -> None:
+async def test_siblings_of_a_hand_off_are_in_the_next_agents_history(llms: LLMs) -> None:
     """Also those that would return directly: nothing of what tools have found is lost."""
     calls = [tool_call("weather", city="A"), tool_call("after_the_hand_off"), handoff("b")]
-    workflow = team(Turn(parallel(*calls, tool_call("weather", city="C"))))
+    workflow = team(llms, Turn(parallel(*calls, tool_call("weather", city="C"))))
     handler = workflow.run(user_msg="hi")
     await seen_by(handler)
-    asked = workflow.agents["b"].llm
-    assert isinstance(asked, FakeStreamingLLM)
-    assert len(check_history(asked.calls[0].messages)) == 4
+    assert len(check_history(llms.asked(workflow.agents["b"].llm)[0])) == 4
     assert (await handler.outcome()).text == "done"
 
 
-async def test_a_hand_off_beside_a_direct_answer_is_said() -> None:
+async def test_a_hand_off_beside_a_direct_answer_is_said(llms: LLMs) -> None:
     """The turn ends with the answer; the next one begins with the other agent."""
-    handler = team(Turn(parallel(tool_call("at_once"), handoff("b")))).run(user_msg="hi")
+    handler = team(llms, Turn(parallel(tool_call("at_once"), handoff("b")))).run(user_msg="hi")
     events = await seen_by(handler)
     assert [type(event) for event in events[-4:]] == [
         AgentChanged,
@@ -182,9 +164,9 @@ async def test_a_hand_off_beside_a_direct_answer_is_said() -> None:
 
 
 @pytest.mark.parametrize("workflow", [False, True])
-async def test_a_direct_answer_is_streamed(workflow: bool) -> None:
+async def test_a_direct_answer_is_streamed(llms: LLMs, workflow: bool) -> None:
     """As an AgentStream and an AgentOutput before the StopEvent (U26)."""
-    llm = FakeStreamingLLM([Turn(tool_call("directly", city="B"))])
+    llm = llms([Turn(tool_call("directly", city="B"))])
     agent = FunctionAgent(llm=llm, tools=[DIRECT])
     handler = (AgentWorkflow([agent]) if workflow else agent).run(user_msg="hi")
     events = await seen_by(handler)
@@ -198,9 +180,9 @@ async def test_a_direct_answer_is_streamed(workflow: bool) -> None:
     assert (await handler.outcome()).text == "direct B"
 
 
-async def test_a_direct_error_is_no_answer() -> None:
+async def test_a_direct_error_is_no_answer(llms: LLMs) -> None:
     """The agent goes on, with a history that a provider takes."""
-    llm = FakeStreamingLLM(
+    llm = llms(
         [
             Turn(parallel(tool_call("breaks", city="A"), tool_call("weather", city="B"))),
             Turn(text("oh")),
@@ -209,35 +191,32 @@ async def test_a_direct_error_is_no_answer() -> None:
     handler = FunctionAgent(llm=llm, tools=[BREAKS, weather]).run(user_msg="hi")
     await seen_by(handler)
     assert (await handler.outcome()).text == "oh"
-    assert len(check_history(llm.calls[1].messages)) == 2
+    assert len(check_history(llms.asked(llm)[1])) == 2
 
 
 @pytest.mark.parametrize("workflow", [False, True])
-async def test_siblings_of_a_direct_answer_are_in_the_history(workflow: bool) -> None:
+async def test_siblings_of_a_direct_answer_are_in_the_history(llms: LLMs, workflow: bool) -> None:
     """The next turn's request has a result for each tool call, which providers insist on."""
     calls = [tool_call("weather", city="A"), tool_call("directly", city="B")]
-    llm = FakeStreamingLLM(
-        [Turn(parallel(*calls, tool_call("directly", city="C"))), Turn(text("hello again"))]
-    )
+    llm = llms([Turn(parallel(*calls, tool_call("directly", city="C"))), Turn(text("hello again"))])
     agent = FunctionAgent(llm=llm, tools=[weather, DIRECT])
     runner = AgentWorkflow([agent]) if workflow else agent
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     first = runner.run(user_msg="hi", memory=memory)
     await seen_by(first)
     await seen_by(runner.run(user_msg="and now?", memory=memory))
-    messages = llm.calls[1].messages
-    assert len(check_history(messages)) == 3
-    assert messages[-2].role == "assistant"
+    asked = llms.asked(llm)[1]
+    assert len(check_history(asked)) == 3
+    answer = asked.messages[-2]
+    assert answer["role"] == "assistant"
     # Which of two direct answers it is, is core's to say: here and there it is the same.
-    assert messages[-2].content == (await first.outcome()).text
-    assert messages[-2].content in ("direct B", "direct C")
+    assert message_text(answer) == (await first.outcome()).text
+    assert message_text(answer) in ("direct B", "direct C")
 
 
-async def test_a_direct_answer_of_a_react_agent() -> None:
+async def test_a_direct_answer_of_a_react_agent(llms: LLMs) -> None:
     """It is streamed, too, and in the memory."""
-    llm = FakeStreamingLLM(
-        [Turn(text('Thought: well\nAction: directly\nAction Input: {"city": "B"}\n'))]
-    )
+    llm = llms([Turn(text('Thought: well\nAction: directly\nAction Input: {"city": "B"}\n'))])
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     handler = ReActAgent(llm=llm, tools=[DIRECT]).run(user_msg="hi", memory=memory)
     events = await seen_by(handler)
@@ -246,26 +225,10 @@ async def test_a_direct_answer_of_a_react_agent() -> None:
     assert "direct B" in str(memory.get_all()[-1].content)
 
 
-async def test_the_real_class_sends_the_results_of_all_siblings() -> None:
-    """What the provider gets after a direct answer has a result for each tool call."""
-    calls = parallel(tool_call("directly", city="B"), tool_call("weather", city="A"))
-    fake = FakeOpenAI([Turn(calls), Turn(text("hello again"))])
-    async with fake.serve():
-        agent = FunctionAgent(llm=fake.llm(), tools=[weather, DIRECT])
-        memory = ChatMemoryBuffer.from_defaults(llm=agent.llm)
-        for said in ("hi", "and now?"):
-            await seen_by(agent.run(user_msg=said, memory=memory))
-    sent = json.loads(fake.requests[1].body)["messages"]
-    asked = {call["id"] for message in sent for call in message.get("tool_calls", [])}
-    given = {message["tool_call_id"] for message in sent if message["role"] == "tool"}
-    assert asked == given
-    assert len(asked) == 2
-
-
-async def test_an_id_may_be_used_again() -> None:
+async def test_an_id_may_be_used_again(llms: LLMs) -> None:
     """Some models count from 1 in each turn: a call after the result is another call."""
     calls = [Turn(tool_call("weather", city=city, id="1")) for city in ("A", "B")]
-    llm = FakeStreamingLLM([*calls, Turn(text("ok"))])
+    llm = llms([*calls, Turn(text("ok"))])
     events = await seen_by(FunctionAgent(llm=llm, tools=[weather]).run(user_msg="hi"))
     assert [e.tool_kwargs for e in events if isinstance(e, ToolCall)] == [
         {"city": "A"},
@@ -282,9 +245,11 @@ GOOD = Turn(text("Thought: I know.\nAnswer: yes"))
 
 @pytest.mark.parametrize("workflow", [False, True])
 @pytest.mark.parametrize("first", [BAD, Turn(text(""))])
-async def test_an_answer_that_does_not_count_is_said(first: Turn, workflow: bool) -> None:
+async def test_an_answer_that_does_not_count_is_said(
+    llms: LLMs, first: Turn, workflow: bool
+) -> None:
     """`Retrying` stands right behind that AgentOutput, and names the call."""
-    agent = ReActAgent(llm=FakeStreamingLLM([first, GOOD]), tools=[weather])
+    agent = ReActAgent(llm=llms([first, GOOD]), tools=[weather])
     handler = (AgentWorkflow([agent]) if workflow else agent).run(user_msg="hi")
     events = await seen_by(handler)
     assert kinds(events) == [
@@ -297,9 +262,9 @@ async def test_an_answer_that_does_not_count_is_said(first: Turn, workflow: bool
     assert retrying.reason == output.retry_messages[-1].content
 
 
-async def test_nothing_is_retried_where_the_run_fails() -> None:
+async def test_nothing_is_retried_where_the_run_fails(llms: LLMs) -> None:
     """The last answer that may be given does not count, and nobody is asked again."""
-    agent = ReActAgent(llm=FakeStreamingLLM([BAD]), tools=[weather])
+    agent = ReActAgent(llm=llms([BAD]), tools=[weather])
     events = await seen_by(agent.run(user_msg="hi", max_iterations=1))
     assert "Retrying" not in kinds(events)
 
@@ -308,11 +273,13 @@ async def test_nothing_is_retried_where_the_run_fails() -> None:
 
 
 @pytest.mark.parametrize("workflow", [False, True])
-@pytest.mark.parametrize("limit", [1, 2, 3])
-async def test_max_iterations_is_the_number_of_llm_calls(limit: int, workflow: bool) -> None:
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_max_iterations_is_the_number_of_llm_calls(
+    llms: LLMs, limit: int, workflow: bool
+) -> None:
     """A final answer counts although it is the last that may be given (U35)."""
     calls = [Turn(tool_call("weather", city="A"))] * (limit - 1)
-    llm = FakeStreamingLLM([*calls, Turn(text("done"))])
+    llm = llms([*calls, Turn(text("done"))])
     agent = FunctionAgent(llm=llm, tools=[weather])
     runner = AgentWorkflow([agent]) if workflow else agent
     handler = runner.run(user_msg="hi", max_iterations=limit)
@@ -321,9 +288,9 @@ async def test_max_iterations_is_the_number_of_llm_calls(limit: int, workflow: b
     assert await handler.ctx.store.get("num_iterations") == limit
 
 
-async def test_tool_calls_at_the_limit_fail_the_run() -> None:
+async def test_tool_calls_at_the_limit_fail_the_run(llms: LLMs) -> None:
     """As upstream."""
-    llm = FakeStreamingLLM([Turn(tool_call("weather", city="A"))])
+    llm = llms([Turn(tool_call("weather", city="A"))])
     handler = FunctionAgent(llm=llm, tools=[weather]).run(user_msg="hi", max_iterations=1)
     with pytest.raises(WorkflowRuntimeError, match="Max iterations of 1"):
         await handler
@@ -332,10 +299,10 @@ async def test_tool_calls_at_the_limit_fail_the_run() -> None:
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("workflow", [False, True])
 async def test_the_last_answer_of_early_stopping_is_streamed(
-    workflow: bool, streaming: bool
+    llms: LLMs, workflow: bool, streaming: bool
 ) -> None:
     """`early_stopping_method="generate"` asks once more; its tokens carry their call."""
-    llm = FakeStreamingLLM([Turn(tool_call("weather", city="A")), Turn(text("that", " is it"))])
+    llm = llms([Turn(tool_call("weather", city="A")), Turn(text("that", " is it"))])
     agent = FunctionAgent(llm=llm, tools=[weather], streaming=streaming)
     runner = AgentWorkflow([agent]) if workflow else agent
     handler = runner.run(user_msg="hi", max_iterations=1, early_stopping_method="generate")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flows import records
 from llama_index.core.tools import BaseTool
+from llm_kinds import LLMs
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
@@ -30,18 +31,24 @@ def name_of(tool: Tool) -> str:
     return tool.metadata.get_name() if isinstance(tool, BaseTool) else tool.__name__
 
 
-def calling(*tools: Tool, name: str = "Agent", **kwargs: Any) -> FunctionAgent:
-    """An agent that calls each tool once, with these arguments, all at once; then it answers."""
+def calling(
+    *tools: Tool, name: str = "Agent", llms: LLMs | None = None, **kwargs: Any
+) -> FunctionAgent:
+    """An agent that calls each tool once, with these arguments, all at once; then it answers.
+
+    Its LLM is the fake one, if it is not to be of another kind.
+    """
     turns = [
         Turn(*(tool_call(name_of(tool), kwargs) for tool in tools)),
         Turn(text("all", " done")),
     ]
-    return FunctionAgent(name=name, tools=list(tools), llm=FakeStreamingLLM(turns))
+    return FunctionAgent(name=name, tools=list(tools), llm=(llms or FakeStreamingLLM)(turns))
 
 
-def saying(*deltas: str, name: str = "inner") -> FunctionAgent:
+def saying(*deltas: str, name: str = "inner", llms: LLMs | None = None) -> FunctionAgent:
     """An agent that only answers."""
-    llm = FakeStreamingLLM([Turn(text(*deltas))], usage="always")
+    turns = [Turn(text(*deltas))]
+    llm = llms(turns) if llms is not None else FakeStreamingLLM(turns, usage="always")
     return FunctionAgent(name=name, llm=llm)
 
 

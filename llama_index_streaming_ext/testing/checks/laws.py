@@ -19,6 +19,7 @@ from typing import Any, cast
 from llama_index_streaming_ext.events import (
     AgentInput,
     AgentStream,
+    CodeDelta,
     Event,
     LLMCallStarted,
     ToolCall,
@@ -250,7 +251,8 @@ def check_l5(rec: Recording) -> str | None:
     for at, record in enumerate(rec.records):
         event = record.event
         tool_id, delta = getattr(event, "tool_id", None), getattr(event, "delta", None)
-        if isinstance(event, ToolOutputDelta):
+        if isinstance(event, ToolOutputDelta | CodeDelta):
+            # What a tool says, and code: neither is JSON.
             continue
         if isinstance(tool_id, str) and isinstance(delta, str):
             said.setdefault(tool_id, []).append(delta)
