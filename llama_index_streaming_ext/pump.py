@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from workflows import Context
@@ -23,6 +24,7 @@ from .compact import shallow_copy
 from .events import (
     Event,
     LLMCallFinished,
+    LLMCallStarted,
     StepStateChanged,
     StopEvent,
     WorkflowCancelledEvent,
@@ -70,6 +72,8 @@ class Pump:
         self._number = 0
         self._under_way: dict[int, tuple[int, Event, Callable[[], None], Origin]] = {}
         self._waiting: deque[tuple[int, Event, Origin]] = deque()
+        # The LLM calls whose end is not in the log: when each began, and where.
+        self._open_calls: dict[str, tuple[float, Origin]] = {}
 
     @property
     def last_stop(self) -> StopEvent | None:
@@ -128,10 +132,40 @@ class Pump:
         return self.held
 
     def _log_calls_that_ended_with_it(self) -> None:
-        """Log how LLM calls ended that the end has broken off: what they have used is in there."""
+        """Log how LLM calls ended that the end has broken off: what they have used is in there.
+
+        One that has only begun behind the end is not in the log at all.
+        """
         for event, origin in self.behind:
-            if isinstance(event, LLMCallFinished):
-                self.stream.append(event, origin)
+            if isinstance(event, LLMCallFinished) and event.call_id in self._open_calls:
+                self._append(event, origin)
+
+    def break_off_calls(self, known: Sequence[Event]) -> None:
+        """Log the end of the LLM calls that the run's end has broken off.
+
+        Those that were forwarded from inner runs are among them: those go on to end, if at all,
+        when this log is closed.
+
+        Args:
+            known: the ends of the run's own calls, which say what was used.
+        """
+        for event in known:
+            # One whose beginning is still under way is not in the log at all.
+            if isinstance(event, LLMCallFinished) and event.call_id in self._open_calls:
+                self._append(event, self._open_calls[event.call_id][1])
+        now = time.monotonic()
+        for call_id, (began, origin) in list(self._open_calls.items()):
+            ended = LLMCallFinished(
+                call_id=call_id, finish_reason="cancelled", seconds=now - began, partial=True
+            )
+            self._append(ended, origin)
+
+    def _append(self, event: Event, origin: Origin = NOWHERE) -> None:
+        if isinstance(event, LLMCallStarted):
+            self._open_calls[event.call_id] = (time.monotonic(), origin)
+        elif isinstance(event, LLMCallFinished):
+            self._open_calls.pop(event.call_id, None)
+        self.stream.append(event, origin)
 
     def _take(self, event: Event) -> None:
         """Log an event, or hold it while it may be the last one."""
@@ -154,14 +188,14 @@ class Pump:
                 self._step_ended = event.step_state is StepState.NOT_RUNNING
             elif self._step_ended:
                 self._step_ended = False
-            self.stream.append(event)
+            self._append(event)
 
     def _log(self, event: Event, origin: Origin) -> None:
         """Log what a step has written, behind what is held back."""
         if self.held is not None:
             self.behind.append((event, origin))
         else:
-            self.stream.append(event, origin)
+            self._append(event, origin)
 
     def _log_waiting(self, before: float = math.inf) -> None:
         while self._waiting and self._waiting[0][0] < before:
@@ -207,10 +241,10 @@ class Pump:
         if self._holding is not None:
             self._holding.cancel()
         if held is not None:
-            self.stream.append(held)
+            self._append(held)
         for event, origin in behind:
             if not hold:
-                self.stream.append(event, origin)
+                self._append(event, origin)
             elif origin is NOWHERE:
                 self._take(event)
             else:

@@ -244,8 +244,7 @@ class Run:
         ending = self._ending()
         last = self.pump.settle(lambda held: self._announces(held, ending))
         last = last or terminal_event(ending)
-        for event in self.llm_calls.broken_off():
-            self.stream.append(event)
+        self.pump.break_off_calls(self.llm_calls.broken_off())
         self.stream.close(said_both_ways(last), ending)
         self._after(ending)
 

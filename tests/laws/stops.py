@@ -72,6 +72,7 @@ async def cancel_who_awaits(handler: StreamingHandler, when: When) -> None:
         await handler
 
     waiting = asyncio.create_task(waits())
+    await asyncio.sleep(0)
     await when.comes(handler)
     waiting.cancel()
     await asyncio.wait([waiting])
