@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -127,7 +128,7 @@ class Lead:
             The number of entries that may be written before it has to be asked again.
         """
         await self._until(lambda: self._newest() - self._fastest() < lead)
-        return self._fastest() + lead
+        return self._granted(lead)
 
     def demand_sync(self, lead: int) -> int:
         """What `demand` does, for a writer that is a thread."""
@@ -137,7 +138,10 @@ class Lead:
                 self.wake()
                 while not self._is_free(lead) and not waiter.wait(_LOOK):
                     pass
-        return self._fastest() + lead
+        return self._granted(lead)
+
+    def _granted(self, lead: int) -> int:
+        return sys.maxsize if self.unbounded else self._fastest() + lead
 
     def _is_free(self, lead: int) -> bool:
         return self.unbounded or self._closed() or self._newest() - self._fastest() < lead

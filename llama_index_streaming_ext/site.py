@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
@@ -15,6 +15,9 @@ from .origin import NOWHERE, Origin
 from .series import Arguments
 
 OnIncomplete = Literal["event", "raise"]
+
+Teller: TypeAlias = Callable[[str, str, str | None, Any], None]
+"""What a call tells what it says: its id, the text, the thought, and the provider's chunk."""
 
 _current: ContextVar[Site | None] = ContextVar("llama_index_streaming_ext.site", default=None)
 _origin: ContextVar[Origin] = ContextVar("llama_index_streaming_ext.origin", default=NOWHERE)
@@ -115,6 +118,10 @@ class Site:
         """
         raise NotImplementedError
 
+    def teller(self, call_id: str) -> Teller:
+        """What a call that has begun tells its text to: `text`, or what does the same faster."""
+        return self.text
+
     def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
         """The model begins to write the arguments of a tool call."""
         origin = current_origin()._replace(call_id=call_id, tool_id=tool_id)
@@ -129,10 +136,15 @@ class Site:
         """Whether the readers are certainly near enough, so that `room` need not be asked."""
         return False
 
-    async def room(self, lead: int) -> None:
-        """Wait until the readers are less than `lead` chunks behind."""
+    async def room(self, lead: int) -> int:
+        """Wait until the readers are less than `lead` chunks behind.
+
+        Returns:
+            How many more chunks may be read before it has to be asked again.
+        """
         if self._room is not None:
             await self._room(lead)
+        return 0
 
     def room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""

@@ -88,9 +88,18 @@ class EventStream(Followed):
         Returns:
             Its `seq`, or 0 when the run has ended and the delta was refused.
         """
-        if self._log.closed:
+        log = self._log
+        if log.closed:
             return 0
-        return self._log.append(series.next(self._now(), delta, extras))
+        # As `_now` and `Series.next` say it: this is what every token costs.
+        ts = self._clock()
+        if ts < self._last_ts:
+            ts = self._last_ts
+        else:
+            self._last_ts = ts
+        deltas = series.deltas
+        deltas.append(delta)
+        return log.append(Token(ts, series, len(deltas) - 1, extras))
 
     def append_shared(self, series: Series, token: Token) -> int:
         """Write a delta that another log has: a token of a series that shares its deltas.

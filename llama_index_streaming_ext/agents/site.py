@@ -131,10 +131,11 @@ class AgentSite(Site):
         self.written[tool_id] = series
         return series
 
-    async def room(self, lead: int) -> None:
+    async def room(self, lead: int) -> int:
         """Wait until the readers are less than `lead` chunks behind."""
         if self._stream is not None:
             await self._stream.room(lead)
+        return 0
 
     # What core's agent calls
 

@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..events import Event, Incomplete, LLMCallFinished, LLMCallStarted, NotStreamed
 from ..series import Arguments
-from ..site import OnIncomplete, Site, current_site, lone_call_id
+from ..site import OnIncomplete, Site, Teller, current_site, lone_call_id
 from ..usage import Usage, says_the_end, usage_of
 from .broken import translated
 from .finish import reader_for as finish_reader_for
@@ -61,6 +61,7 @@ class LLMCall:
         id: the id of the call.
         site: where it is made, None where that is no place that events can be written to.
         last: the newest chunk.
+        has_room: whether the readers are certainly near enough, so that `room` need not be asked.
         takes_text: whether the site writes the text, so that the caller needs the last chunk only.
         finish_reason: why it ended, None as long as that is not known.
         reader: what its chunks add up to.
@@ -72,7 +73,8 @@ class LLMCall:
         self.reader = chunk_reader_for(llm)
         self.last: Any = None
         self.takes_text = False
-        self._tell: Callable[[str, str, str | None, Any], None] | None = None
+        self.has_room: Callable[[], bool] = _nobody_reads
+        self._tell: Teller | None = None
         self.finish_reason: str | None = None
         self._llm = llm
         self._options = options
@@ -91,14 +93,13 @@ class LLMCall:
         of_site = self.site.max_lead if self.site is not None else None
         return of_site if of_site is not None else self._options.max_lead
 
-    def has_room(self) -> bool:
-        """Whether the readers are certainly near enough, so that `room` need not be asked."""
-        return self.site is None or self.site.has_room()
+    async def room(self, lead: int) -> int:
+        """Wait until the readers of the run are less than `lead` chunks behind.
 
-    async def room(self, lead: int) -> None:
-        """Wait until the readers of the run are less than `lead` chunks behind."""
-        if self.site is not None:
-            await self.site.room(lead)
+        Returns:
+            How many more chunks may be read before it has to be asked again.
+        """
+        return await self.site.room(lead) if self.site is not None else lead
 
     def room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""
@@ -124,7 +125,8 @@ class LLMCall:
     def _told_by(self, site: Site) -> None:
         site.calls.open[self.id] = self.broken_off
         self.takes_text = site.takes(self.id)
-        self._tell = site.text if self.takes_text or site.hears_text else None
+        self.has_room = site.has_room
+        self._tell = site.teller(self.id) if self.takes_text or site.hears_text else None
 
     def opened(self) -> None:
         """The LLM has taken the call: it can stream, as far as it says."""
@@ -350,6 +352,11 @@ class LLMCall:
     def _write(self, event: Event) -> None:
         if self.site is not None:
             self.site.write(event)
+
+
+def _nobody_reads() -> bool:
+    """A call that is made nowhere has no readers to wait for."""
+    return True
 
 
 def _content(response: Any) -> str:

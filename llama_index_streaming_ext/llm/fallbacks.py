@@ -213,11 +213,16 @@ class Opened(_Tried):
         super().__init__()
         self._ways = ways
         self._chunks: AsyncIterator[Chunk] | None = None
+        # Once a method has given a chunk there is no other to try: then it is asked directly.
+        self._next: Callable[[], Awaitable[Chunk]] = self._first
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
+    def __anext__(self) -> Awaitable[Chunk]:
+        return self._next()
+
+    async def _first(self) -> Chunk:
         while self._chunks is not None:
             try:
                 chunk = await anext(self._chunks)
@@ -228,13 +233,14 @@ class Opened(_Tried):
                 self._came()
                 raise
             else:
-                if self.streamed is None:
-                    self._came()
+                self._came()
+                self._next = self._chunks.__anext__
                 return chunk
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Closes the stream, and what the LLM's generators iterate over. No chunk comes then."""
+        self._next = self._first
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             await aclose(chunks, begun=self.streamed is not None)

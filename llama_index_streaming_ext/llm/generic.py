@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
 from llama_index_streaming_ext.llm.growing import GrowingCall, GrowingCalls
-from llama_index_streaming_ext.llm.pieces import ChunkReader, Piece
+from llama_index_streaming_ext.llm.pieces import ChunkReader, Piece, piece
 from llama_index_streaming_ext.llm.raw import get
 from llama_index_streaming_ext.llm.repairs import extra_of, own_copy
 from llama_index_streaming_ext.llm.tool_calls import Fragment
@@ -35,7 +35,7 @@ class GenericReader(ChunkReader):
             thinking = extra.get("thinking_delta")
             if thinking:
                 self._thinking.add(thinking)
-        return Piece(delta, thinking, self._fragments(chunk))
+        return piece(delta, thinking, self._fragments(chunk))
 
     def repaired(self, chunk: ChatResponse) -> ChatResponse:
         """The chunk with the ids that its tool calls lack, or share, as the fragments have them."""

@@ -22,6 +22,11 @@ class Piece(NamedTuple):
     """Arguments of tool calls."""
 
 
+def piece(delta: str, thinking: str | None, fragments: Sequence[Fragment]) -> Piece:
+    """A piece, made as its class makes it, at half the cost."""
+    return tuple.__new__(Piece, (delta, thinking, fragments))  # pyright: ignore[reportUnknownMemberType]
+
+
 class ChunkReader(ABC):
     """Reads the chunks of one LLM call, in their order, each once."""
 

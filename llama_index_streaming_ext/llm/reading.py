@@ -20,7 +20,7 @@ async def read(
 ) -> AsyncGenerator[Any, None]:
     """Ask an LLM and read its chunks; a caller that needs only the last one gets only that."""
     take, end = _ways_of(call, method)
-    lead, chunks = call.max_lead, None
+    lead, left, chunks = call.max_lead, 0, None
     try:
         await call.begin()
         chunks = await open_stream(
@@ -33,8 +33,10 @@ async def read(
                 call.not_streamed()
             if given is not None:
                 yield given
-            if lead is not None and not call.has_room():
-                await call.room(lead)
+            if lead is not None:
+                left -= 1
+                if left < 0:
+                    left = await call.room(lead)
         last = end()
         if last is not None:
             yield last
