@@ -16,10 +16,11 @@ async def test_u62_cancelling_the_task_that_asks_closes_the_providers_stream() -
     """Core's engine in a task of its own: the server sees the abort when that is cancelled."""
     fake = FakeOpenAI([Turn(text("It ", "is "), gate("never"))])
     with fake.serve():
-        index = SummaryIndex([TextNode(text="Paris")], embed_model=MockEmbedding(2))
-        as_query_engine: Any = index.as_query_engine  # pyright: ignore[reportUnknownMemberType]
+        index: Any = SummaryIndex([TextNode(text="Paris")], embed_model=MockEmbedding(2))
         # U51: compact streams on newer cores only.
-        made = as_query_engine(llm=fake.llm(), streaming=True, response_mode="simple_summarize")
+        made = index.as_query_engine(
+            llm=fake.llm(), streaming=True, response_mode="simple_summarize"
+        )
         came = asyncio.Event()
 
         async def ask() -> None:
