@@ -192,15 +192,36 @@ class Arguments(Series):
 
 
 class Answer(Series):
-    """The answer of a query, as it comes."""
+    """The answer of a query, as it comes.
 
-    __slots__ = ()
+    Attributes:
+        call_id: the LLM call whose words it is, or else the query. It must not change once there
+            are deltas: each reader is to see the same.
+        parent_id: the work that this is a part of.
+    """
+
+    __slots__ = ("call_id", "parent_id")
 
     event_class = AnswerDelta
 
+    def __init__(
+        self, call_id: str, parent_id: str | None = None, origin: Origin = NOWHERE
+    ) -> None:
+        super().__init__(origin)
+        self.call_id = call_id
+        self.parent_id = parent_id
+
     def event(self, index: int, extras: Extras | None) -> AnswerDelta:
         """The piece at `index`."""
-        return _instance(AnswerDelta, {"delta": self.deltas[index]}, {})
+        # What `_instance` does, written out: a query has more of these than of all others.
+        event = object.__new__(AnswerDelta)
+        delta = self.deltas[index]
+        fields = {"call_id": self.call_id, "parent_id": self.parent_id, "delta": delta}
+        _set(event, "__dict__", fields)
+        _set(event, "__pydantic_fields_set__", {"call_id", "parent_id", "delta"})
+        _set(event, "__pydantic_extra__", None)
+        _set(event, "__pydantic_private__", {"_data": {}})
+        return event
 
 
 class InnerCall(Series):

@@ -1,7 +1,8 @@
 """What query engines and chat engines do: retrieval, sub-questions, inner LLM calls, the answer.
 
 Each has a `call_id`, the work that it belongs to, and a `parent_id`, the work that this is a part
-of, so that the tree of all the work can be drawn.
+of, so that the tree of all the work can be drawn. The root is the query itself: its `QueryStarted`
+and its last event have the same `call_id`, and no parent.
 """
 
 from __future__ import annotations
@@ -98,21 +99,28 @@ class LLMCallDelta(QueryEvent):
     """The text that it adds."""
 
 
-class AnswerDelta(Event):
-    """A piece of the answer."""
+class AnswerDelta(QueryEvent):
+    """A piece of the answer.
+
+    It has the `call_id` of the LLM call whose words the answer is. What an engine makes of several
+    calls, or without any, as a user's own engine may, has that of the query.
+    """
 
     delta: str
     """The text that it adds."""
 
 
-class PartialObject(Event):
-    """What there is so far of a structured answer (`output_cls`)."""
+class PartialObject(QueryEvent):
+    """What there is so far of a structured answer (`output_cls`).
+
+    It has the `call_id` of the LLM call that writes it; where none is seen, that of the query.
+    """
 
     output: dict[str, Any]
     """The fields that there are; strings and lists may still grow."""
 
 
-class QueryFinished(StopEvent):
+class QueryFinished(QueryEvent, StopEvent):
     """The query is answered: the last event of a query that did not fail."""
 
     text: str
@@ -123,7 +131,7 @@ class QueryFinished(StopEvent):
     """The tokens that the providers counted, None where they said nothing."""
 
 
-class QueryFailed(StopEvent):
+class QueryFailed(QueryEvent, StopEvent):
     """The query failed: the last event of one that did."""
 
     error: str
@@ -132,5 +140,5 @@ class QueryFailed(StopEvent):
     """The class of what was raised."""
 
 
-class QueryStopped(StopEvent):
+class QueryStopped(QueryEvent, StopEvent):
     """The query was stopped: the last event of one that was."""

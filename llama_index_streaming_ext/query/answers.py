@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+from types import FrameType
 from typing import Any, cast
 
 from llama_index.core.base.response.schema import (
@@ -93,3 +94,24 @@ def deltas_sync(response: Any) -> Generator[str, None, None]:
 
 def _generator_of(response: Any) -> Any:
     return getattr(response, "response_gen", response)
+
+
+def is_by_core(response: Any) -> bool:
+    """Whether the generator of an answer is core's code, which adds nothing to what the LLM says.
+
+    An engine of core's, such as a router, may give back the answer of one that is not.
+    """
+    live: Any = _generator_of(response)
+    while (frame := _frame_of(live)) is not None:
+        module: str = frame.f_globals["__name__"]
+        if not module.startswith("llama_index_streaming_ext."):
+            return module.startswith("llama_index.")
+        # Ours are put around one of the engine's.
+        live = frame.f_locals.get("tokens")
+        if live is None:
+            return True
+    return False
+
+
+def _frame_of(generator: Any) -> FrameType | None:
+    return getattr(generator, "gi_frame", None) or getattr(generator, "ag_frame", None)

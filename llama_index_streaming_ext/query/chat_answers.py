@@ -76,6 +76,8 @@ def _is_cores(engine: object, name: str) -> bool:
 
 
 def _simple(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
+
     def chat(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         # It is the only call, so that it is known before it is made.
         run.answering = True
@@ -135,6 +137,8 @@ class _Heard:
 
 
 def _synthesized(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
+
     def made(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         synthesizer = ask(*args, **{**kwargs, "streaming": True})
         if isinstance(synthesizer, Refine):
@@ -150,6 +154,7 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
 
 
 def _multi_modal(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
     say, asay = _saying(run, streaming=True), _asaying(run, streaming=True)
     shadow(engine, "synthesize", say, by=run)
     shadow(engine, "asynthesize", asay, by=run)
@@ -205,6 +210,8 @@ def _condensing(engine: Any, run: ChatRun) -> None:
 
 def _queried(engine: Any, run: ChatRun) -> None:
     inner = state_of(engine)["_query_engine"]
+    # A user's engine may make its answer of several calls.
+    run.said_by_call = type(inner).__module__.startswith("llama_index.")
 
     def tell(args: _Args, response: Any) -> Any:
         found = list(getattr(response, "source_nodes", None) or [])

@@ -45,7 +45,7 @@ class ChatRun(QueryRun):
     ) -> None:
         super().__init__(message, engine, max_lead=max_lead, on_incomplete=on_incomplete)
         self.message = message
-        self.memory = TurnMemory(conversation) if conversation is not None else None
+        self.memory = TurnMemory(conversation, self.work) if conversation is not None else None
         self.tool_outputs: list[ToolOutput] = []
         self.chat_response: AgentChatResponse | None = None
         self._conversation = conversation
@@ -60,14 +60,19 @@ class ChatRun(QueryRun):
             The complete response, for the engine to go on with.
         """
         self._show_sync(response)
-        self._said = True
+        self._is_said()
         return Response(self.text, source_nodes=self.sources, metadata=self.metadata)
 
     async def say(self, response: Any) -> Response:
         """What `say_sync` does, in a task."""
         await self._show(response)
-        self._said = True
+        self._is_said()
         return Response(self.text, source_nodes=self.sources, metadata=self.metadata)
+
+    def _is_said(self) -> None:
+        self._said = True
+        # What an LLM is asked now is for the memory.
+        self.said_by_call = False
 
     def _answered(self, response: Any) -> None:
         if not self._said:

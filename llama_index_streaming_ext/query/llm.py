@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.schema import NodeWithScore
 
-from ..events import Event, Incomplete, LLMCallStarted
+from ..events import Event, Incomplete, LLMCallStarted, PartialObject
 from ..llm.call import LLMCall
 from ..llm.options import Options
 from ..llm.reading import (
@@ -23,12 +22,14 @@ from ..llm.reading import (
 )
 from ..llm.wrap import inner_of, options_of, wrap
 from ..series import Arguments, InnerCall
-from ..site import Calls, Site
+from ..site import Calls, Site, Teller
 from .bridge import StopSignal, call, iterate
 from .loop_llms import for_this_loop, on_loop
 from .object_llm import ObjectLLM, ObjectToolLLM
-from .objects import AskedObject, asked_object
-from .tree import Work
+from .objects import AskedObject, Output, asked_object
+from .stopping import or_stopped, stoppable, until_stopped
+from .tree import MEMORY, Work
+from .within import ask_seen, asking, asking_alone
 
 if TYPE_CHECKING:
     from ..series import Series
@@ -44,7 +45,7 @@ class Asked(Protocol):
     sources: list[NodeWithScore]
     max_lead: int
 
-    def takes_answer(self) -> bool:
+    def takes_answer(self, call_id: str, parent_id: str | None) -> bool:
         """Whether a call that begins now writes the answer, word for word; once."""
         ...
 
@@ -56,8 +57,8 @@ class Asked(Protocol):
         """Whether the answer's readers are certainly near enough."""
         ...
 
-    async def room(self) -> None:
-        """Wait until the answer's readers have come near enough."""
+    async def room(self) -> int:
+        """Wait until the answer's readers have come near enough, and say for how many more."""
         ...
 
     def room_sync(self) -> None:
@@ -113,13 +114,15 @@ class QuerySite(Site):
         """A call is going to be made."""
         place = self._query.work.current()
         asked = asked_object()
-        gives_answer = self._query.answering or (asked is not None and asked.is_answer)
+        answering = self._query.answering and place.purpose != MEMORY
+        gives_answer = answering or (asked is not None and asked.is_answer)
         purpose = "answer" if gives_answer else place.purpose
         if asked is not None:
             self._objects[started.call_id] = asked
-        if self._query.answering:
+            asked.call_id, asked.parent_id = started.call_id, place.call_id
+        if answering:
             self._answers.add(started.call_id)
-            if self._query.takes_answer():
+            if self._query.takes_answer(started.call_id, place.call_id):
                 self._taken = started.call_id
         self._calls[started.call_id] = InnerCall(started.call_id, place.call_id, purpose)
         shown = {"parent_id": place.call_id, "purpose": purpose}
@@ -129,19 +132,34 @@ class QuerySite(Site):
         """Whether the call's text is the answer, which is then written here and not by core."""
         return call_id == self._taken
 
+    def teller(self, call_id: str) -> Teller:
+        """What a call tells its text to; one that is the answer, and nothing else, at once."""
+        if call_id != self._taken or call_id in self._objects:
+            return self.text
+        write = self._query.write_answer
+
+        def tell(call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+            if delta:
+                write(delta)
+
+        return tell
+
     def has_room(self) -> bool:
         """Whether the answer's readers are certainly near enough."""
         return not self._query.answering or self._query.has_room()
 
-    async def room(self, lead: int) -> None:
+    async def room(self, lead: int) -> int:
         """Wait until the answer's readers have come near enough."""
-        if self._query.answering:
-            await self._query.room()
+        return await self._query.room() if self._waits() else 0
 
     def room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""
-        if self._query.answering:
+        if self._waits():
             self._query.room_sync()
+
+    def _waits(self) -> bool:
+        # What is asked for the memory goes on without readers: they may be gone by then.
+        return self._query.answering and self._query.work.current().purpose != MEMORY
 
     def opened(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
@@ -157,22 +175,30 @@ class QuerySite(Site):
         if call_id == self._taken:
             if delta:
                 self._query.write_answer(delta)
-        elif self._show_calls and delta and not self._query.answering:
+        elif self._show_calls and delta and self._is_inner(self._calls[call_id]):
             self._query.write_delta(self._calls[call_id], delta)
         asked = self._objects.get(call_id)
         if asked is not None and asked.is_answer:
-            self._show(asked.text(delta))
+            self.show(asked, asked.text(delta))
+
+    def _is_inner(self, inner: InnerCall) -> bool:
+        # What was asked before the engine has answered may go on as the answer.
+        return not self._query.answering or inner.purpose == MEMORY
 
     def argument(self, series: Arguments, delta: str) -> None:
         """The arguments of a tool call go on; those of the answer's call are the answer."""
         asked = self._objects.get(series.origin.call_id or "")
         if asked is not None and asked.is_answer:
-            self._show(asked.argument(series.position, delta))
+            self.show(asked, asked.argument(series.position, delta))
         else:
-            super().argument(series, delta)
+            # The record's origin has the call, which the event has no field for.
+            self._query.write_delta(series, delta)
 
-    def _show(self, event: Event | None) -> None:
-        if event is not None:
+    def show(self, asked: AskedObject, output: Output | None) -> None:
+        """Write what there is of an object that is the answer, unless nothing is new."""
+        if output is not None:
+            call_id, parent_id = asked.call_id or self._query.work.query_id, asked.parent_id
+            event = PartialObject(call_id=call_id, parent_id=parent_id, output=output)
             self._query.write(event)
 
     def _write(self, event: Event) -> None:
@@ -224,8 +250,8 @@ class QueryLLM(ObjectLLM):
         kwargs = self._asking(method, kwargs)
         inner = for_this_loop(inner_of(self))
         one = LLMCall(inner, options)
-        asked = read(one, inner, method, args, kwargs, options.strict)
-        return stoppable(asked, options.stops_tasks)
+        chunks = read(one, inner, method, args, kwargs, options.strict)
+        return stoppable(chunks, options.stops_tasks)
 
     def _stream(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -235,11 +261,11 @@ class QueryLLM(ObjectLLM):
         kwargs = self._asking(method, kwargs)
         if there is None or options.stop is None:
             one = LLMCall(inner, options)
-            asked = read_sync(one, inner, method, args, kwargs, options.strict)
-            return _until_stopped(asked, options.stop)
+            chunks = read_sync(one, inner, method, args, kwargs, options.strict)
+            return until_stopped(chunks, options.stop)
         one = LLMCall(there, options)
         make = functools.partial(read, one, there, f"a{method}", args, kwargs, options.strict)
-        return iterate(make, options.stop)
+        return iterate(functools.partial(asking_alone, make), options.stop)
 
     # Whole answers
 
@@ -252,8 +278,8 @@ class QueryLLM(ObjectLLM):
             return _as_whole(last)
         inner = for_this_loop(inner_of(self))
         ask: Callable[..., Awaitable[Any]] = getattr(inner, f"a{method}")
-        asking = answer(inner, options, lambda: ask(*args, **kwargs))
-        return await _or_stopped(asking, options.stops_tasks)
+        answering = answer(inner, options, lambda: ask_seen(ask, args, kwargs))
+        return await or_stopped(answering, options.stops_tasks)
 
     def _ask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options = _options(self)
@@ -266,9 +292,12 @@ class QueryLLM(ObjectLLM):
         if there is None or options.stop is None:
             if options.stop is not None:
                 options.stop.check()
-            return getattr(super(), method)(*args, **kwargs)
+            with asking():
+                return getattr(super(), method)(*args, **kwargs)
         ask: Callable[..., Awaitable[Any]] = getattr(there, f"a{method}")
-        return call(lambda: answer(there, options, lambda: ask(*args, **kwargs)), options.stop)
+        return call(
+            lambda: answer(there, options, lambda: ask_seen(ask, args, kwargs)), options.stop
+        )
 
     async def achat(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a chat, as the inner LLM does."""
@@ -306,56 +335,6 @@ def in_query(llm: LLM, options: QueryOptions) -> LLM:
     """An LLM as the engine of a query gets it."""
     face = QueryToolLLM if isinstance(inner_of(llm), FunctionCallingLLM) else QueryLLM
     return wrap(llm, face, options)
-
-
-async def stoppable(
-    chunks: AsyncGenerator[Any, None], stop: StopSignal | None
-) -> AsyncGenerator[Any, None]:
-    """The chunks, until the query is stopped: then the reading task is cancelled.
-
-    The engine of a synchronous query may run parts of itself on event loops of its own.
-    """
-    remove = _cancel_with(stop)
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        remove()
-        await chunks.aclose()
-
-
-async def _or_stopped(asking: Awaitable[Any], stop: StopSignal | None) -> Any:
-    remove = _cancel_with(stop)
-    try:
-        return await asking
-    finally:
-        remove()
-
-
-def _cancel_with(stop: StopSignal | None) -> Callable[[], None]:
-    """Cancel the running task when the query is stopped."""
-    if stop is None:
-        return lambda: None
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        if task is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(task.cancel)
-
-    return stop.on_stop(cancel)
-
-
-def _until_stopped(
-    chunks: Generator[Any, None, None], stop: StopSignal | None
-) -> Generator[Any, None, None]:
-    """The chunks of an LLM that must be asked in this thread: a stop shows with the next one."""
-    try:
-        for chunk in chunks:
-            if stop is not None:
-                stop.check()
-            yield chunk
-    finally:
-        chunks.close()
 
 
 def _is_shown(method: str, options: QueryOptions) -> bool:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..events import Event
 from ..llm.schema import asks_past_its_chat, json_schema
 from ..llm.streaming import StreamingLLM, StreamingToolLLM
-from .objects import asked_object, asking_for
+from .objects import AskedObject, Output, asked_object, asking_for
+
+
+class ObjectSite(Protocol):
+    """Where an LLM within a query is asked."""
+
+    def show(self, asked: AskedObject, output: Output | None) -> None:
+        """Show what there is of an object, unless nothing is new."""
+        ...
 
 
 class ObjectLLM(StreamingLLM):
@@ -25,7 +32,7 @@ class ObjectLLM(StreamingLLM):
         **prompt_args: Any,
     ) -> Any:
         """Answer a prompt with an object, in the way of the inner LLM's class."""
-        with asking_for(output_cls, _writer_of(self)) as given:
+        with asking_for(output_cls, _shown_by(self)) as given:
             if asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
                 kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
@@ -42,7 +49,7 @@ class ObjectLLM(StreamingLLM):
         **prompt_args: Any,
     ) -> Any:
         """Answer a prompt with an object, in the way of the inner LLM's class."""
-        with asking_for(output_cls, _writer_of(self)) as given:
+        with asking_for(output_cls, _shown_by(self)) as given:
             if asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
                 kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
@@ -66,7 +73,11 @@ class ObjectToolLLM(ObjectLLM, StreamingToolLLM):
         return calls if asked_object() is None else calls[:1]
 
 
-def _writer_of(llm: StreamingLLM) -> Callable[[Event], None]:
-    """What writes into the log of the query that an LLM is asked in."""
-    site = llm.streaming_options.site
-    return site.write if site is not None else lambda _: None
+def _shown_by(llm: StreamingLLM) -> Callable[[AskedObject, Output | None], None]:
+    """What shows objects in the log of the query that an LLM is asked in."""
+    site = cast("ObjectSite | None", llm.streaming_options.site)
+    return site.show if site is not None else _unseen
+
+
+def _unseen(asked: AskedObject, output: Output | None) -> None:
+    """Outside of a query there is nobody to show an object to."""

@@ -17,7 +17,7 @@ from llama_index.core.schema import NodeWithScore
 from pydantic import BaseModel
 
 from ..errors import NoStructuredAnswer
-from ..events import Event, Incomplete, PartialObject
+from ..events import Incomplete
 from ..llm.call import incomplete_error
 from ..llm.partial import GrowingObject
 
@@ -36,6 +36,9 @@ class Synthesis:
     is_last: bool = False
     failure: Exception | None = None
 
+
+Output = dict[str, Any]
+"""The fields that there are of an object."""
 
 _synthesis: ContextVar[Synthesis | None] = ContextVar(
     "llama_index_streaming_ext.synthesis", default=None
@@ -88,6 +91,8 @@ class AskedObject:
         synthesis: as given.
         is_answer: whether it is the answer, which is shown while it is written.
         reads: where it is written: in the text, or in the arguments of a tool call.
+        call_id: the LLM call that it is asked for in, None before there is one.
+        parent_id: the work that this is a part of.
         incomplete: what was said about the call, None where its answer is whole.
     """
 
@@ -95,13 +100,15 @@ class AskedObject:
         self.synthesis = synthesis
         self.is_answer = synthesis is not None and synthesis.is_last
         self.reads: Literal["text", "arguments"] = "text"
+        self.call_id: str | None = None
+        self.parent_id: str | None = None
         self.incomplete: Incomplete | None = None
         self._cls = output_cls
         self._object = GrowingObject(output_cls) if self.is_answer else None
-        self._newest: dict[str, Any] | None = None
+        self._newest: Output | None = None
         self._begun = False
 
-    def text(self, delta: str) -> PartialObject | None:
+    def text(self, delta: str) -> Output | None:
         """The text goes on; the object begins with its first brace.
 
         Returns:
@@ -115,11 +122,11 @@ class AskedObject:
             delta = brace + after
         return self._fed(delta)
 
-    def argument(self, position: int, delta: str) -> PartialObject | None:
+    def argument(self, position: int, delta: str) -> Output | None:
         """The arguments of a tool call go on; those of the first one are the object."""
         return self._fed(delta) if self.reads == "arguments" and position == 0 else None
 
-    def whole(self, given: Any) -> PartialObject | None:
+    def whole(self, given: Any) -> Output | None:
         """The LLM's answer is there. Returns what is to be shown.
 
         Raises:
@@ -133,9 +140,7 @@ class AskedObject:
             raise NoStructuredAnswer(f"The LLM has given no {self._cls.__name__}: {given!s:.500}")
         synthesis.failure = None
         output = given.model_dump(mode="json")
-        if not self.is_answer or output == self._newest:
-            return None
-        return PartialObject(output=output)
+        return None if not self.is_answer or output == self._newest else output
 
     def failed(self, error: Exception) -> None:
         """The LLM, or what reads its answer, has failed with an error."""
@@ -155,23 +160,22 @@ class AskedObject:
         said.__cause__ = error
         return said
 
-    def _fed(self, delta: str) -> PartialObject | None:
+    def _fed(self, delta: str) -> Output | None:
         so_far = self._object.feed(delta) if delta and self._object is not None else None
-        if so_far is None:
-            return None
-        self._newest = so_far
-        return PartialObject(output=so_far)
+        if so_far is not None:
+            self._newest = so_far
+        return so_far
 
 
 @contextmanager
 def asking_for(
-    output_cls: type[BaseModel], write: Callable[[Event], None]
+    output_cls: type[BaseModel], show: Callable[[AskedObject, Output | None], None]
 ) -> Generator[Callable[[Any], Any], None, None]:
     """In this context an LLM is asked for an object.
 
     Args:
         output_cls: its class.
-        write: writes into the log of the query.
+        show: shows what there is of it to the readers of the query, if anything is new.
 
     Yields:
         Takes what the LLM has answered, and gives it back.
@@ -179,9 +183,7 @@ def asking_for(
     asked = AskedObject(output_cls, _synthesis.get())
 
     def given(answer: Any) -> Any:
-        shown = asked.whole(answer)
-        if shown is not None:
-            write(shown)
+        show(asked, asked.whole(answer))
         return answer
 
     token = _asked.set(asked)

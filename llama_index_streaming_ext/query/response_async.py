@@ -87,15 +87,10 @@ class AsyncLiveResponse(LiveFields[AwaitableAnswer], AsyncStreamingResponse):  #
         """The tokens from the start, live or later."""
         return self._answer.tokens()
 
-    async def async_response_gen(self) -> AsyncGenerator[str, None]:
+    def async_response_gen(self) -> AsyncGenerator[str, None]:
         """The tokens from the start; a text that was assigned, in one piece."""
         said = self._own.get("response_txt")
-        if said is not None:
-            yield said
-            return
-        async with aclosing(self._answer.tokens()) as tokens:
-            async for token in tokens:
-                yield token
+        return self._answer.tokens() if said is None else _only(said)
 
     def events(self, types: EventTypes = (), internal: bool = False) -> AsyncGenerator[Event, None]:
         """All that happens in the query, from the start, live or later. Ends with its last event.
@@ -214,3 +209,7 @@ async def _events(
     finally:
         if held is not None:
             held.left()
+
+
+async def _only(text: str) -> AsyncGenerator[str, None]:
+    yield text

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import sys
+import textwrap
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -14,23 +15,16 @@ from typing import Any
 
 from llama_index.core.schema import NodeWithScore
 
-from ..errors import RunLost, StreamStopped
-from ..events import (
-    Event,
-    Incomplete,
-    QueryFailed,
-    QueryFinished,
-    QueryStarted,
-    QueryStopped,
-)
+from ..events import Event, Incomplete, QueryStarted
 from ..llm.call import incomplete_error
 from ..record import Ending
 from ..series import Answer, Series
 from ..site import Calls
 from ..stream import EventStream
 from .answer_cursor import AnswerCursor
-from .answers import deltas, deltas_sync, object_of, text_of
+from .answers import deltas, deltas_sync, is_by_core, object_of, text_of
 from .bridge import StopSignal
+from .ends import failed, finished, lost, stopped
 from .engine_task import EngineTask
 from .gate import Gate
 from .instrument import tracking
@@ -61,6 +55,7 @@ class QueryRun:
         calls: its LLM calls.
         stop_signal: stops its LLM calls.
         answering: whether the engine has given back its response, whose text is still to come.
+        said_by_call: whether an LLM call that begins then is known to say that text.
         sources: what the answer is drawn from, known before its first token.
         metadata: what the engine says besides.
         object: the structured answer, None where there is none.
@@ -95,7 +90,8 @@ class QueryRun:
         self._began = False
         self._on_incomplete = on_incomplete
         self._incomplete: Incomplete | None = None
-        self._answer = Answer()
+        self.said_by_call = verbatim
+        self._answer = Answer(self.id)
         # Several threads may write: the engine's, and those that its LLM calls are made in.
         self._writing = threading.Lock()
         self._ready = Gate()
@@ -191,7 +187,7 @@ class QueryRun:
 
     def stop(self) -> None:
         """Stop it at once, from any thread. Whoever reads it is told."""
-        self._close(QueryStopped(), Ending("cancelled", error=StreamStopped(self.text)))
+        self._close(*stopped(self.id, self.text))
         self.stop_signal.stop()
         self.stream.lead.unbind()
         if self._task is not None:
@@ -238,11 +234,15 @@ class QueryRun:
         with self._writing:
             self.stream.append_delta(series, delta)
 
-    def takes_answer(self) -> bool:
+    def takes_answer(self, call_id: str, parent_id: str | None) -> bool:
         """Whether a call that begins now writes the answer, word for word; once."""
-        taken = self._verbatim and not self._taken and not self._answer.deltas
-        self._taken = self._taken or taken
-        return taken
+        with self._writing:
+            if not self.said_by_call or self._taken or self._answer.deltas:
+                return False
+            # Also where it is the engine that hands on what the call says.
+            self._answer.call_id, self._answer.parent_id = call_id, parent_id
+            self._taken = self._verbatim
+            return self._taken
 
     def write_answer(self, delta: str) -> None:
         """Write a delta of the answer into the log."""
@@ -256,10 +256,16 @@ class QueryRun:
         """Whether the answer's readers are certainly near enough."""
         return self.stream.last_seq < self._allowed and not self.stop_signal.stopped
 
-    async def room(self) -> None:
-        """Wait until the answer's readers have come near enough."""
-        if self.stream.last_seq >= self._allowed:
-            self._allowed = await self.stream.lead.demand(self.max_lead)
+    async def room(self) -> int:
+        """Wait until the answer's readers have come near enough, and say for how many more."""
+        lead, seq = self.stream.lead, self.stream.last_seq
+        if seq < self._allowed:
+            # Readers who let tokens come together are told before the writer must wait for them.
+            lead.wake()
+            return self._allowed - seq - 1
+        self._allowed = await lead.demand(self.max_lead)
+        left = self._allowed - seq
+        return left - left // 4 - 1
 
     def room_sync(self) -> None:
         """What `room` does, in a thread that may block."""
@@ -297,9 +303,7 @@ class QueryRun:
 
     def _lost(self) -> None:
         """The event loop was closed while the engine was at work on it."""
-        error = RunLost(self.id)
-        event = QueryFailed(error=str(error), kind=type(error).__name__)
-        self._close(event, Ending("lost", error=error))
+        self._close(*lost(self.id))
         self._over.open()
 
     def _run_sync(self, ask: Callable[[], Any]) -> None:
@@ -326,7 +330,8 @@ class QueryRun:
         try:
             async for delta in reading:
                 self._token(delta)
-                await self.room()
+                if not self.has_room():
+                    await self.room()
         finally:
             await reading.aclose()
 
@@ -346,6 +351,8 @@ class QueryRun:
         self.sources = list(getattr(response, "source_nodes", None) or [])
         self.metadata = getattr(response, "metadata", None)
         self.object = object_of(response)
+        if self._verbatim and not is_by_core(response):
+            self._verbatim = self.said_by_call = False
         self.answering = True
         if text_of(response) is not None:
             self._ready.open()
@@ -376,18 +383,13 @@ class QueryRun:
         text = self.text
         if self._core_said.strip() not in text:
             # The answer was written as the LLM said it, and cannot be taken back.
-            logger.warning("%s: core makes another answer of it: %r", self.id, self._core_said)
+            said = textwrap.shorten(self._core_said, 200)
+            logger.warning("%s: core makes another answer of it: %r", self.id, said)
         usage = self.stream.snapshot().usage
-        self._close(
-            QueryFinished(text=text, sources=self.sources, usage=usage), Ending("completed", text)
-        )
+        self._close(*finished(self.id, text, self.sources, usage))
 
     def _failed(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError | StreamStopped):
-            self._close(QueryStopped(), Ending("cancelled", error=StreamStopped(self.text)))
-        else:
-            event = QueryFailed(error=str(error), kind=type(error).__name__)
-            self._close(event, Ending("failed", error=error))
+        self._close(*failed(self.id, self.text, error))
 
     def _close(self, event: Event, ending: Ending) -> None:
         with self._writing:

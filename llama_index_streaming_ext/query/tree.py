@@ -6,9 +6,19 @@ import itertools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import Event
+
+if TYPE_CHECKING:
+    from .llm import QueryOptions
+
+
+UNKNOWN = "call"
+"""What LLMs are asked for where nothing is known."""
+
+MEMORY = "memory"
+"""What LLMs are asked for while a memory is read or written."""
 
 
 class Place(NamedTuple):
@@ -47,6 +57,7 @@ class Work:
     Attributes:
         write: takes an event to the log of the query.
         query_id: the id of the query.
+        options: how LLMs are set that are met only during the query; None if nobody sees those.
 
     Example:
         >>> work = Work(print, "query")
@@ -60,7 +71,8 @@ class Work:
     def __init__(self, write: Callable[[Event], None], query_id: str) -> None:
         self.write = write
         self.query_id = query_id
-        self._root = Place(query_id, "call")
+        self.options: QueryOptions | None = None
+        self._root = Place(query_id, UNKNOWN)
         self._numbers = itertools.count(1)
 
     def new_id(self) -> str:

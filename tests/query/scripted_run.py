@@ -47,22 +47,23 @@ class ScriptedRun:
         """Write the next tokens."""
         for token in tokens:
             self._tokens.append(token)
-            self.stream.append(AnswerDelta(delta=token))
+            self.stream.append(AnswerDelta(call_id="query-1", delta=token))
 
     def finish(self) -> None:
         """That was all."""
-        event = QueryFinished(text=self.text, sources=self.sources)
+        event = QueryFinished(call_id="query-1", text=self.text, sources=self.sources)
         self.stream.close(event, Ending("completed", self.text))
 
     def fail(self, error: Exception) -> None:
         """It fails."""
-        self._end(error, QueryFailed(error=str(error), kind=type(error).__name__), "failed")
+        event = QueryFailed(call_id="query-1", error=str(error), kind=type(error).__name__)
+        self._end(error, event, "failed")
 
     def stop(self) -> None:
         """It is stopped."""
         self.stops += 1
         if not self.done:
-            self._end(StreamStopped(self.text), QueryStopped(), "cancelled")
+            self._end(StreamStopped(self.text), QueryStopped(call_id="query-1"), "cancelled")
 
     def _end(self, error: BaseException, event: Event, status: Any) -> None:
         self.error = error
