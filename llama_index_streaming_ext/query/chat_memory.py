@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
@@ -11,6 +11,10 @@ from llama_index.core.memory import BaseMemory, Memory
 
 from .conversation import Conversation
 from .hooks import Around, Face
+from .memory_llms import with_llms_seen
+from .met_llm import met
+from .summaries import aget, get, to_the_end
+from .tree import MEMORY, Work
 
 INCOMPLETE = "incomplete"
 """The key in `additional_kwargs` of an answer that is not whole, and there the reason."""
@@ -22,16 +26,22 @@ class TurnMemory:
     It reads from the memory, and behind that what it has put itself. The turn's messages go into
     the memory in one piece when it ends, so that no other turn comes between question and answer.
 
+    LLMs in the memory are asked as LLMs of the turn. While it reads, they stop with the turn. While
+    it is written they do not: what is forgotten then is forgotten for good.
+
     Args:
         conversation: the conversation that it is a turn of.
+        work: the tree of the turn's work.
 
     Attributes:
         face: what the engine gets as its memory.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, work: Work) -> None:
         self._conversation = conversation
-        self._memory: BaseMemory = conversation.memory
+        self._work = work
+        self._memory: BaseMemory = with_llms_seen(conversation.memory, met)
+        self._written_to: BaseMemory = with_llms_seen(conversation.memory, _met_to_the_end)
         self._resets = conversation.resets
         self._set: list[ChatMessage] | None = None
         self._put: list[ChatMessage] = []
@@ -46,15 +56,16 @@ class TurnMemory:
 
     def get(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
         """The messages to be sent."""
-        with self._conversation.held_here():
+        with self._conversation.held_here(), self._work.at_work(MEMORY):
             self._apply()
-            return [*self._memory.get(*args, **self._reading(kwargs)), *self._put]
+            return [*get(self._memory, *args, **self._reading(kwargs)), *self._put]
 
     async def aget(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
         """The messages to be sent."""
         async with self._conversation.lock.held():
-            await self._aapply()
-            return [*await self._memory.aget(*args, **self._reading(kwargs)), *self._put]
+            with self._work.at_work(MEMORY):
+                await self._aapply()
+                return [*await aget(self._memory, *args, **self._reading(kwargs)), *self._put]
 
     def get_all(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
         """All messages."""
@@ -112,27 +123,30 @@ class TurnMemory:
         """
         if self._written:
             return
-        with self._conversation.held_here():
+        with self._conversation.held_here(), self._work.at_work(MEMORY):
             messages = self._messages(message, text, incomplete)
             if messages:
                 self._apply()
             for one in messages:
-                self._memory.put(one)
+                self._written_to.put(one)
                 self._conversation.writer = self._sign
 
     async def write(self, message: str, text: str, incomplete: str | None) -> None:
         """What `write_sync` does, in a task. To cancel the task does not break it off."""
         if not self._written:
-            await _to_the_end(self._write(message, text, incomplete))
+            await to_the_end(self._write(message, text, incomplete))
 
     async def _write(self, message: str, text: str, incomplete: str | None) -> None:
         async with self._conversation.lock.held():
-            messages = self._messages(message, text, incomplete)
-            if messages:
-                await self._aapply()
-            for one in messages:
-                await self._memory.aput(one)
-                self._conversation.writer = self._sign
+            with self._work.at_work(MEMORY):
+                await self._put_all(self._messages(message, text, incomplete))
+
+    async def _put_all(self, messages: Sequence[ChatMessage]) -> None:
+        if messages:
+            await self._aapply()
+        for one in messages:
+            await self._written_to.aput(one)
+            self._conversation.writer = self._sign
 
     def _messages(self, message: str, text: str, incomplete: str | None) -> list[ChatMessage]:
         self._written = True
@@ -186,6 +200,7 @@ class TurnMemory:
         return kwargs
 
 
+_met_to_the_end = partial(met, to_the_end=True)
 _INITIAL = "initial_token_count"
 _LIMIT = "token_limit"
 
@@ -203,17 +218,3 @@ def _is_answer(message: ChatMessage) -> bool:
 def _marked(message: ChatMessage, why: str) -> ChatMessage:
     said = {**message.additional_kwargs, INCOMPLETE: why}
     return message.model_copy(update={"additional_kwargs": said})
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that must not be broken off, however often this is cancelled."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled

@@ -1,26 +1,33 @@
-"""Retrievals, seen through core's instrumentation.
+"""What core's instrumentation tells of a query: its retrievals, and LLM calls not seen otherwise.
 
 A retriever is asked in many ways, by engines and by other retrievers, and it may be the user's own
 object, which is not to be touched. But all of them tell core's dispatcher when they start and end.
+So do LLMs (`unseen.py`), and the synthesizers of engines that core makes during the query.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import llama_index_instrumentation as instrumentation
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent, RetrievalStartEvent
+from llama_index.core.instrumentation.events.synthesis import (
+    SynthesizeEndEvent,
+    SynthesizeStartEvent,
+)
 from llama_index.core.schema import QueryType
 from llama_index_instrumentation.events.span import SpanDropEvent
 
 from ..events.query import RetrievalStarted, SourcesRetrieved
-from .tree import Entered, Place, Work
+from .default_llm import see_default_llm
+from .tree import UNKNOWN, Entered, Place, Work
+from .unseen import CALL_EVENTS, LLMSpans
+from .within import Within, query_here, within
 
 _installing = threading.Lock()
 
@@ -31,20 +38,9 @@ class _Open(NamedTuple):
     entered: Entered
 
 
-class _Tracked:
-    """The retrievals of one query that are going on, by the id of their span."""
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.open: dict[str, _Open] = {}
-
-
-_tracked: ContextVar[_Tracked | None] = ContextVar("llama_index_streaming_ext_query", default=None)
-
-
 @contextmanager
 def tracking(work: Work) -> Generator[None]:
-    """What is retrieved in this context, and in what runs in copies of it, is that query's.
+    """What is done in this context, and in what runs in copies of it, is that query's.
 
     Each retrieval is a place in the tree, so that what a retriever asks an LLM, or another
     retriever, is seen to be a part of it.
@@ -62,52 +58,40 @@ def tracking(work: Work) -> Generator[None]:
         [('RetrievalStarted', 'query-1'), ('SourcesRetrieved', 'query-1')]
     """
     _install()
-    token = _tracked.set(_Tracked(work))
-    try:
+    with within(work):
         yield
-    finally:
-        _tracked.reset(token)
 
 
-class RetrievalHandler(BaseEventHandler):
-    """Takes core's events of retrievals to the query that they belong to, if there is one.
+class QueryHandler(BaseEventHandler):
+    """Takes core's events to the query that they belong to, if there is one.
 
-    It looks at no other events: to serialise those that have a response drains it (U61).
+    It does not serialise them: to serialise those that have a response drains it (U61).
     """
 
     @classmethod
     def class_name(cls) -> str:
         """The name of the handler."""
-        return "RetrievalHandler"
+        return "QueryHandler"
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
         """Takes one event."""
-        tracked = _tracked.get()
-        if tracked is None:
-            return
-        if isinstance(event, RetrievalStartEvent):
-            _start(tracked, event)
-        elif isinstance(event, RetrievalEndEvent):
-            _end(tracked, event)
-        elif isinstance(event, SpanDropEvent):
-            _leave(tracked, event.span_id)
+        take = _TAKES.get(type(event))
+        query = query_here() if take is not None else None
+        if take is not None and query is not None:
+            take(query, event)
 
 
-def _start(tracked: _Tracked, event: RetrievalStartEvent) -> None:
-    work = tracked.work
+def _start(query: Within, event: RetrievalStartEvent) -> None:
+    work = query.work
     parent_id, call_id = work.current().call_id, work.new_id()
-    query = text_of(event.str_or_query_bundle)
-    work.write(RetrievalStarted(call_id=call_id, parent_id=parent_id, query=query))
-    # Where a retriever is asked outside of a span, its end cannot be told from others'.
-    if event.span_id is not None:
-        place = Place(call_id, "retrieve")
-        entered = work.enter(place.purpose, call_id)
-        tracked.open[event.span_id] = _Open(place, parent_id, entered)
+    question = text_of(event.str_or_query_bundle)
+    work.write(RetrievalStarted(call_id=call_id, parent_id=parent_id, query=question))
+    _enter(query, event.span_id, Place(call_id, "retrieve"), parent_id)
 
 
-def _end(tracked: _Tracked, event: RetrievalEndEvent) -> None:
-    work = tracked.work
-    started = _leave(tracked, event.span_id)
+def _end(query: Within, event: RetrievalEndEvent) -> None:
+    work = query.work
+    started = _leave(query, event.span_id)
     call_id = started.place.call_id if started else work.new_id()
     parent_id = started.parent_id if started else work.current().call_id
     # Copies, since postprocessors set the scores of the nodes that they are given.
@@ -115,11 +99,36 @@ def _end(tracked: _Tracked, event: RetrievalEndEvent) -> None:
     work.write(SourcesRetrieved(call_id=call_id, parent_id=parent_id, nodes=nodes))
 
 
-def _leave(tracked: _Tracked, span_id: str | None) -> _Open | None:
-    started = tracked.open.pop(span_id, None) if span_id is not None else None
+def _synthesize(query: Within, event: SynthesizeStartEvent) -> None:
+    here = query.work.current()
+    # Those of the engine itself, and what they are at work for, are known (`observing.py`).
+    if here.purpose == UNKNOWN:
+        _enter(query, event.span_id, Place(here.call_id, "synthesize"), here.call_id)
+
+
+def _enter(query: Within, span_id: str | None, place: Place, parent_id: str) -> None:
+    # What is begun outside of a span cannot be told from others' when it ends.
+    if span_id is not None:
+        entered = query.work.enter(place.purpose, place.call_id)
+        query.of("places")[span_id] = _Open(place, parent_id, entered)
+
+
+def _leave(query: Within, span_id: str | None) -> _Open | None:
+    started: _Open | None = query.of("places").pop(span_id or "", None)
     if started is not None:
-        tracked.work.leave(started.entered)
+        query.work.leave(started.entered)
     return started
+
+
+# By class: there is an event for every token.
+_TAKES: dict[type[BaseEvent], Callable[[Within, Any], object]] = {
+    RetrievalStartEvent: _start,
+    RetrievalEndEvent: _end,
+    SynthesizeStartEvent: _synthesize,
+    SynthesizeEndEvent: lambda query, event: _leave(query, event.span_id),
+    SpanDropEvent: lambda query, event: _leave(query, event.span_id),
+    **CALL_EVENTS,
+}
 
 
 def text_of(query: QueryType) -> str:
@@ -128,8 +137,12 @@ def text_of(query: QueryType) -> str:
 
 
 def _install() -> None:
-    """See that the root dispatcher has the handler: applications and tests may have reset it."""
+    """See that the root dispatcher has the handlers: applications and tests may have reset it."""
     with _installing:
-        root = instrumentation.get_dispatcher()
-        if not any(isinstance(handler, RetrievalHandler) for handler in root.event_handlers):
-            root.add_event_handler(RetrievalHandler())
+        # Any: core's lists of handlers are not typed in full.
+        root: Any = instrumentation.get_dispatcher()
+        if not any(isinstance(handler, QueryHandler) for handler in root.event_handlers):
+            root.add_event_handler(QueryHandler())
+        if not any(isinstance(handler, LLMSpans) for handler in root.span_handlers):
+            root.add_span_handler(LLMSpans())
+        see_default_llm()

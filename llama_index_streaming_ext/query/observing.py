@@ -15,7 +15,8 @@
 | node postprocessor | `rerank` | |
 
 Retrievers are seen through core's instrumentation (`instrument.py`), and LLM calls by the LLMs that
-the copy has (`llm.py`); what is asked outside of all these is a `call`.
+the copy has (`llm.py`), or that are met only during the query (`met_llm.py`, `unseen.py`); what is
+asked outside of all these is a `call`, and what is asked for a chat's memory is a `memory`.
 """
 
 from __future__ import annotations

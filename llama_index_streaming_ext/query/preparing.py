@@ -52,6 +52,7 @@ def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_a
         show_calls=show_calls,
         in_task=is_async,
     )
+    run.work.options = options
 
     def prepare(met: Any) -> Any:
         """An engine that the engine meets only while it works."""

@@ -15,7 +15,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from llama_index_streaming_ext.events import RetrievalStarted, SourcesRetrieved
-from llama_index_streaming_ext.query.instrument import RetrievalHandler, tracking
+from llama_index_streaming_ext.query.instrument import QueryHandler, tracking
 from llama_index_streaming_ext.query.tree import Place
 
 
@@ -169,7 +169,7 @@ def test_there_is_one_handler() -> None:
         with tracking(Log().work):
             pass
     handlers = instrumentation.get_dispatcher().event_handlers
-    assert sum(isinstance(handler, RetrievalHandler) for handler in handlers) == 1
+    assert sum(isinstance(handler, QueryHandler) for handler in handlers) == 1
 
 
 def test_a_handler_that_was_thrown_out_comes_back() -> None:

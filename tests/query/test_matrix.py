@@ -15,6 +15,7 @@ from llama_index_streaming_ext.events import (
     LLMCallDelta,
     LLMCallFinished,
     LLMCallStarted,
+    QueryEvent,
     QueryFinished,
     QueryStarted,
 )
@@ -23,12 +24,6 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_shown_case = pytest.mark.parametrize(
     "case", [case for case in CASES if case.show == "calls"], ids=str
 )
-
-
-def known(case: Case, name: str, why: str) -> Any:
-    """A case that is known not to hold, and why; it fails when it does hold."""
-    marks = [pytest.mark.xfail(reason=why, strict=True)] if case.name == name else []
-    return pytest.param(case, marks=marks, id=str(case))
 
 
 def of(case: Case, kind: type[Event]) -> list[Any]:
@@ -124,14 +119,7 @@ def test_the_engine_is_untouched(case: Case) -> None:
 # What is seen
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        # Its second attempt is an engine that core makes during the query, over `Settings.llm`.
-        known(case, "retry_source_twice", "core asks the default LLM")
-        for case in CASES
-    ],
-)
+@every_case
 def test_every_call_is_seen(case: Case) -> None:
     """Every LLM call has its LLMCallStarted and its LLMCallFinished."""
     started = [event.call_id for event in of(case, LLMCallStarted)]
@@ -163,11 +151,14 @@ def test_the_work_is_a_tree(case: Case) -> None:
 
 @every_case
 def test_the_query_is_the_root(case: Case) -> None:
-    """The first event is the QueryStarted of the query itself, and nothing else has no parent."""
-    first = ours(case).events[0]
+    """The first event is the QueryStarted of the query itself; only its own have no parent."""
+    events = ours(case).events
+    placed = [event for event in events if isinstance(event, QueryEvent)]
+    first = placed[0]
     assert isinstance(first, QueryStarted)
-    placed = [event for event in ours(case).events if "parent_id" in type(event).model_fields]
-    assert [event for event in placed if getattr(event, "parent_id", None) is None] == [first]
+    assert first is events[0]
+    assert {event.call_id for event in placed if event.parent_id is None} == {first.call_id}
+    assert [e for e in of(case, QueryStarted) if e.parent_id is None] == [first]
 
 
 @every_case

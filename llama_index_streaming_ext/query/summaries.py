@@ -1,0 +1,63 @@
+"""Reading a memory that asks an LLM for a summary of what it is going to forget.
+
+A `ChatSummaryMemoryBuffer` takes the messages out of its store, asks, and puts back what it keeps.
+Where the LLM fails, or is stopped, the messages are gone, and it has counted them as if they were
+not. Canary: `tests/upstream/test_memory_llms.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.memory import BaseMemory, ChatSummaryMemoryBuffer
+
+_T = TypeVar("_T")
+
+
+def get(memory: BaseMemory, *args: Any, **kwargs: Any) -> list[ChatMessage]:
+    """What `memory.get` gives. If that fails, the memory has what it had."""
+    if not isinstance(memory, ChatSummaryMemoryBuffer):
+        return memory.get(*args, **kwargs)
+    with _unharmed(memory):
+        return memory.get(*args, **kwargs)
+
+
+async def aget(memory: BaseMemory, *args: Any, **kwargs: Any) -> list[ChatMessage]:
+    """What `memory.aget` gives. If that fails, the memory has what it had."""
+    if not isinstance(memory, ChatSummaryMemoryBuffer):
+        return await memory.aget(*args, **kwargs)
+    if type(memory).aget is not BaseMemory.aget:
+        with _unharmed(memory):
+            return await memory.aget(*args, **kwargs)
+    # A thread goes on when its task is cancelled: nobody else is to have the memory meanwhile.
+    return await to_the_end(asyncio.to_thread(get, memory, *args, **kwargs))
+
+
+@contextmanager
+def _unharmed(memory: ChatSummaryMemoryBuffer) -> Generator[None]:
+    before, counted = list(memory.get_all()), memory.get_token_count()
+    try:
+        yield
+    except BaseException:
+        memory.set(before)
+        memory._token_count = counted  # pyright: ignore[reportPrivateUsage] # it has no setter
+        raise
+
+
+async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await work that must not be broken off, however often this is cancelled."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
