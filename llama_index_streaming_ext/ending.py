@@ -27,6 +27,14 @@ def ending_said(stop: StopEvent) -> Ending:
     return Ending("completed", stop.result if type(stop) is StopEvent else stop)
 
 
+def tells_of(stop: StopEvent | None, error: BaseException) -> bool:
+    """Whether an event says that a step has raised that very error. Steps write others by hand."""
+    # Runtimes that keep events elsewhere hand out copies.
+    return isinstance(stop, WorkflowFailedEvent) and (
+        stop.exception is error or repr(stop.exception) == repr(error)
+    )
+
+
 def terminal_event(ending: Ending) -> StopEvent:
     """The last event of a run whose end upstream did not publish (U5)."""
     if ending.status == "completed":

@@ -24,7 +24,7 @@ from workflows.errors import (
 from workflows.handler import WorkflowHandler
 
 from .attempts import Attempts
-from .ending import ending_said, said_both_ways, terminal_event
+from .ending import ending_said, said_both_ways, tells_of, terminal_event
 from .errors import RunCancelled, RunLost
 from .events import (
     Event,
@@ -314,9 +314,11 @@ class Run:
             stop = result.result()
             return Ending("completed", stop.result if type(stop) is StopEvent else stop)
         # A step may raise what a child run of its own ended with: then this run has failed.
-        if isinstance(error, WorkflowCancelledByUser) and not isinstance(said, WorkflowFailedEvent):
+        if tells_of(said, error):
+            return Ending("failed", error=error)
+        if isinstance(error, WorkflowCancelledByUser):
             return Ending("cancelled", error=error)
-        if isinstance(error, WorkflowTimeoutError) and not isinstance(said, WorkflowFailedEvent):
+        if isinstance(error, WorkflowTimeoutError):
             steps = said.active_steps if isinstance(said, WorkflowTimedOutEvent) else []
             return Ending("timed_out", error=error, steps=tuple(steps))
         return Ending("failed", error=error)
