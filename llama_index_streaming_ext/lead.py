@@ -105,6 +105,19 @@ class Lead:
                 napping, self._napping = self._napping, set()
             _resolve_all(napping)
 
+    def nudge(self) -> None:
+        """Wake the readers that nap on the running loop, where that costs the writer nothing.
+
+        A thread that is woken beside a writer at work fights it for the interpreter.
+        """
+        if not self._napping:
+            return
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            here = {waiter for waiter in self._napping if _is_on(waiter, loop)}
+            self._napping -= here
+        resolve(here)
+
     def unbind(self) -> None:
         """Let the writer go on to the end."""
         self.unbounded = True
@@ -189,6 +202,10 @@ async def _at_most(waiter: asyncio.Future[None], seconds: float) -> None:
         await waiter
     finally:
         timer.cancel()
+
+
+def _is_on(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
+    return not isinstance(waiter, ThreadWaiter) and waiter.get_loop() is loop
 
 
 def _resolve_all(waiters: Iterable[Waiter]) -> None:

@@ -257,10 +257,14 @@ class EventStream(Followed):
     def ended_sync(self) -> None:
         """Wait until the terminal record is written, in a thread that may block."""
         self._refuse_to_block()
-        while not self.done:
-            waiter = self._log.thread_waiter(len(self._log.entries))
-            if waiter is not None:
-                waiter.wait(LOST_CHECK)
+        waiter = self._log.thread_end_waiter()
+        if waiter is None:
+            return
+        try:
+            while not (self.done or waiter.wait(LOST_CHECK)):
+                pass
+        finally:
+            self._log.forget(waiter)
 
     async def room(self, lead: int) -> None:
         """Wait, as the writer, until no attached reader is `lead` records behind, or more."""

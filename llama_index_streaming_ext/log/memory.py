@@ -139,6 +139,15 @@ class MemoryLog(Generic[T]):
             self._end_waiters.append(waiter)
             return waiter
 
+    def thread_end_waiter(self) -> ThreadWaiter | None:
+        """What `end_waiter` gives, for a thread instead of a loop."""
+        with self._lock:
+            if self.closed:
+                return None
+            waiter = ThreadWaiter()
+            self._end_waiters.append(waiter)
+            return waiter
+
     def forget(self, waiter: Waiter) -> None:
         """Drop a future that nobody waits for any more (its reader was cancelled)."""
         waiter.cancel()

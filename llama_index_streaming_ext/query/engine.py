@@ -17,7 +17,7 @@ from .blocking import works_synchronously
 from .callers import called_by_core
 from .last_call import acomplete, complete, stream_last_call
 from .loop_thread import refuse_on_background_loop
-from .preparing import Show, Wrapping, check_options, prepared
+from .preparing import IN_TURN, Show, Wrapping, check_options, prepared
 from .response import AsyncLiveResponse, LiveResponse
 from .run import QueryRun
 
@@ -120,19 +120,20 @@ class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignor
         )
         # Some engines of core's are asynchronous by name only: what they do would hold up the loop.
         in_task = is_async and not works_synchronously(self.engine)
-        engine = prepared(
-            self.engine,
-            run,
-            show_calls=self.show == "calls",
-            strict=self.strict,
-            is_async=in_task,
-        )
-        stream_last_call(engine, is_async=in_task)
         if in_task:
-            run.start_in_task(_async_asking(engine, bundle))
+            run.start_in_task(_async_asking(self._prepared(run, is_async=True), bundle))
         else:
-            run.start_in_thread(_asking(engine, bundle))
+            with IN_TURN:
+                run.start_in_thread(_asking(self._prepared(run, is_async=False), bundle))
         return run
+
+    def _prepared(self, run: QueryRun, *, is_async: bool) -> Any:
+        show_calls = self.show == "calls"
+        engine = prepared(
+            self.engine, run, show_calls=show_calls, strict=self.strict, is_async=is_async
+        )
+        stream_last_call(engine, is_async=is_async)
+        return engine
 
     async def ask(self, question: str | QueryBundle) -> AsyncLiveResponse:
         """Ask by the engine's async face, and wait until the answer begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Literal, get_args
 
 from ..site import OnIncomplete
@@ -9,6 +10,10 @@ from .copying import copy_of
 from .llm import QueryOptions, QuerySite, in_query
 from .observing import observe
 from .run import QueryRun
+
+IN_TURN = threading.RLock()
+"""Held where a thread begins a query. Twenty that begin at once would fight for the interpreter,
+and what streams beside them would wait for all of them (`tests/bench/query_threads.py`)."""
 
 Show = Literal["answer", "calls"]
 """What is shown of a query: the answer, or what every inner LLM call says, too."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import sys
-import textwrap
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -15,23 +13,23 @@ from typing import Any
 
 from llama_index.core.schema import NodeWithScore
 
-from ..events import Event, Incomplete, QueryStarted
+from ..events import Event, Incomplete, LLMCallFinished, QueryStarted
 from ..llm.call import incomplete_error
 from ..record import Ending
 from ..series import Answer, Series
 from ..site import Calls
 from ..stream import EventStream
+from ..tally import Tally
 from .answer_cursor import AnswerCursor
 from .answers import deltas, deltas_sync, is_by_core, object_of, text_of
 from .bridge import StopSignal
+from .core_said import CoreSaid
 from .ends import failed, finished, lost, stopped
 from .engine_task import EngineTask
 from .gate import Gate
 from .instrument import tracking
 from .loop_thread import refuse_on_background_loop
 from .tree import Work
-
-logger = logging.getLogger("llama_index_streaming_ext")
 
 # How long a stopped query is waited for, seconds: what its engine does in user code cannot be
 # broken off, and its log is closed anyway.
@@ -86,7 +84,8 @@ class QueryRun:
         self.max_lead = max_lead
         self._verbatim = verbatim
         self._taken = False
-        self._core_said = ""
+        self._core_said = CoreSaid()
+        self._tally = Tally()
         self._began = False
         self._on_incomplete = on_incomplete
         self._incomplete: Incomplete | None = None
@@ -228,6 +227,9 @@ class QueryRun:
         """Write an event into the log."""
         with self._writing:
             self.stream.append(event)
+            if isinstance(event, LLMCallFinished):
+                # A snapshot would go through all tokens for it.
+                self._tally.finished(event)
 
     def write_delta(self, series: Series, delta: str) -> None:
         """Write a delta into the log."""
@@ -261,7 +263,7 @@ class QueryRun:
         lead, seq = self.stream.lead, self.stream.last_seq
         if seq < self._allowed:
             # Readers who let tokens come together are told before the writer must wait for them.
-            lead.wake()
+            lead.nudge()
             return self._allowed - seq - 1
         self._allowed = await lead.demand(self.max_lead)
         left = self._allowed - seq
@@ -360,17 +362,9 @@ class QueryRun:
     def _token(self, delta: str) -> None:
         """The engine gives a piece of the answer, of which some may be written already."""
         if self._taken:
-            delta = self._not_yet_written(delta)
+            delta = self._core_said.adds(delta, self.text)
         if delta:
             self.write_answer(delta)
-
-    def _not_yet_written(self, delta: str) -> str:
-        """What core adds to what the LLM has said."""
-        self._core_said += delta
-        written = self.text
-        if self._core_said.startswith(written):
-            return self._core_said[len(written) :]
-        return ""
 
     def _finish(self, response: Any) -> None:
         incomplete = self._incomplete
@@ -381,11 +375,8 @@ class QueryRun:
             # An answer without text (no_text) is an answer all the same.
             self.write_answer("")
         text = self.text
-        if self._core_said.strip() not in text:
-            # The answer was written as the LLM said it, and cannot be taken back.
-            said = textwrap.shorten(self._core_said, 200)
-            logger.warning("%s: core makes another answer of it: %r", self.id, said)
-        usage = self.stream.snapshot().usage
+        self._core_said.compare(self.id, text)
+        usage = self._tally.usage(done=False)
         self._close(*finished(self.id, text, self.sources, usage))
 
     def _failed(self, error: BaseException) -> None:
