@@ -18,7 +18,6 @@ from llama_index_streaming_ext import (
     AgentStream,
     FunctionAgent,
     LLMCallFinished,
-    LLMCallStarted,
     StreamingHandler,
     StreamingLLM,
 )
@@ -53,11 +52,6 @@ async def fails() -> None:
     raise ValueError("Enough.")
 
 
-async def waits() -> None:
-    """Waits for ever."""
-    await asyncio.Event().wait()
-
-
 def story(llms: LLMs) -> FunctionCallingLLM:
     """Says something, and never ends."""
     return llms([Turn(text("Once", " upon"), gate("never"), text(" a time"))])
@@ -88,10 +82,14 @@ async def test_a_stream_is_closed_when_its_step_fails(llms: LLMs) -> None:
 
 async def test_a_stream_is_closed_when_its_step_is_cancelled(llms: LLMs) -> None:
     """The same holds for a step that was doing something else with a chunk."""
-    llm = story(llms)
+    llm, busy = story(llms), asyncio.Event()
+
+    async def waits() -> None:
+        busy.set()
+        await asyncio.Event().wait()
+
     handler = LeavesTheStream(llm=llm, then=waits).run(user_msg="hi")
-    await until(handler, LLMCallStarted)
-    await asyncio.sleep(0)
+    await busy.wait()
     await handler.cancel_run()
     assert await llms.left(llm)
     assert [call.finish_reason for call in await finished(handler)] == ["cancelled"]

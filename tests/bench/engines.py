@@ -1,6 +1,6 @@
 """What a reader gets of every kind of query engine, and when: ours beside upstream's.
 
-Run it with `python tests/bench/query_engines.py`. It prints a table in markdown, in which every
+Run it with `python tests/bench/engines.py`. It prints a table in markdown, in which every
 cell says `ours / upstream's`. Time is counted in tokens of the LLM, so the table is the same
 everywhere.
 """
