@@ -155,10 +155,11 @@ def _in_child() -> None:
 def test_a_child_that_ends_by_itself_says_nothing() -> None:
     """It leaves the loop of its parent alone."""
     script = """
-import os, sys
+import os, sys, warnings
 from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
 async def answer(): return 42
 call(answer, StopSignal())
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: do not fork beside threads
 child = os.fork()
 if child == 0:
     print(call(answer, StopSignal()))

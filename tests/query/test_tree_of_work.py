@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -239,7 +240,8 @@ def test_a_query_that_was_lost_ends_in_its_own_place() -> None:
     async def ask() -> QueryRun:
         run = QueryRun("?", "Engine")
         run.start_in_task(never)
-        await anext(run.stream.read())
+        async with aclosing(run.stream.read()) as records:
+            await anext(records)
         return run
 
     loop = asyncio.new_event_loop()

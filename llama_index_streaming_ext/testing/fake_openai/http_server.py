@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -130,6 +131,9 @@ class HttpServer:
 
     def stop(self) -> None:
         """Cut every connection and end the thread. What was being answered stays unfinished."""
+        if sys.is_finalizing():
+            # A program has ended without leaving its `serve()`: no thread goes on any more.
+            return
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
