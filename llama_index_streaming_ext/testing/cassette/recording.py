@@ -52,7 +52,12 @@ class Recorder:
 
     def __getstate__(self) -> dict[str, Any]:
         # Several processes may write to one file: their calls have other numbers.
-        return {**vars(self), "_numbers": itertools.count(1), "_prefix": f"{uuid4().hex[:8]}-"}
+        state = {**vars(self), "_prefix": f"{uuid4().hex[:8]}-"}
+        del state["_numbers"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _numbers=itertools.count(1))
 
     def whole(self, llm: Any, asked: Asked, call: Call, ask: Callable[[], Answer]) -> Answer:
         """Records a call that is not streamed."""
