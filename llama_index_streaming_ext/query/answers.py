@@ -103,7 +103,8 @@ def is_by_core(response: Any) -> bool:
     """
     live: Any = _generator_of(response)
     while (frame := _frame_of(live)) is not None:
-        module: str = frame.f_globals["__name__"]
+        # Code that was made by `exec` may be of no module.
+        module = str(frame.f_globals.get("__name__"))
         if not module.startswith("llama_index_streaming_ext."):
             return module.startswith("llama_index.")
         # Ours are put around one of the engine's.

@@ -127,9 +127,17 @@ class TurnMemory:
             messages = self._messages(message, text, incomplete)
             if messages:
                 self._apply()
+            failed: Exception | None = None
             for one in messages:
-                self._written_to.put(one)
+                try:
+                    self._written_to.put(one)
+                except Exception as error:
+                    if not _is_last(one, self._memory.get_all()):
+                        raise
+                    failed = failed or error
                 self._conversation.writer = self._sign
+            if failed is not None:
+                raise failed
 
     async def write(self, message: str, text: str, incomplete: str | None) -> None:
         """What `write_sync` does, in a task. To cancel the task does not break it off."""
@@ -144,9 +152,17 @@ class TurnMemory:
     async def _put_all(self, messages: Sequence[ChatMessage]) -> None:
         if messages:
             await self._aapply()
+        failed: Exception | None = None
         for one in messages:
-            await self._written_to.aput(one)
+            try:
+                await self._written_to.aput(one)
+            except Exception as error:
+                if not _is_last(one, await self._memory.aget_all()):
+                    raise
+                failed = failed or error
             self._conversation.writer = self._sign
+        if failed is not None:
+            raise failed
 
     def _messages(self, message: str, text: str, incomplete: str | None) -> list[ChatMessage]:
         self._written = True
@@ -207,6 +223,16 @@ _LIMIT = "token_limit"
 
 def _instead(method: Callable[..., Any]) -> Around:
     return lambda _, args, kwargs: method(*args, **kwargs)
+
+
+def _is_last(message: ChatMessage, messages: Sequence[ChatMessage]) -> bool:
+    """Whether a memory has a message though it has failed to put it.
+
+    Then it is what it does besides that has failed, such as asking an LLM, and the rest of the turn
+    is put, too: a question without its answer would stand in the memory for good.
+    """
+    last = messages[-1] if messages else None
+    return last is not None and (last.role, last.content) == (message.role, message.content)
 
 
 def _is_answer(message: ChatMessage) -> bool:

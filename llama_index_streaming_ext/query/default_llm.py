@@ -12,7 +12,7 @@ from typing import Any, cast
 from llama_index.core.settings import Settings
 
 from .met_llm import as_it_was, met
-from .within import is_asking, query_here
+from .within import Within, is_asking, query_here
 
 
 class _SeenInQueries(property):
@@ -29,11 +29,28 @@ def see_default_llm() -> None:
 
 def _over(there: property) -> _SeenInQueries:
     def read(settings: Any) -> Any:
-        llm = there.__get__(settings)
-        return llm if query_here() is None or is_asking() else met(llm)
+        llm, query = there.__get__(settings), query_here()
+        return llm if query is None or is_asking() else _seen_by(query, llm)
 
     def write(settings: Any, llm: Any) -> None:
         # What was read within a query, and is put back there, must not stay for all.
-        there.__set__(settings, as_it_was(llm))
+        there.__set__(settings, _given(llm))
 
     return _SeenInQueries(read, write, there.fdel, there.__doc__)
+
+
+def _seen_by(query: Within, llm: Any) -> Any:
+    """Who looks twice in a query finds the same object."""
+    return _pairs(query).setdefault(str(id(llm)), (llm, met(llm)))[1]
+
+
+def _given(llm: Any) -> Any:
+    query = query_here()
+    # Of a `StructuredLLM` a query has a copy, which does not say what it is a copy of.
+    pairs = _pairs(query).values() if query is not None else ()
+    return next((given for given, seen in list(pairs) if seen is llm), as_it_was(llm))
+
+
+def _pairs(query: Within) -> dict[str, Any]:
+    """The default LLMs that a query has met, each with what it sees of it, by its id."""
+    return query.of("default llms")

@@ -17,7 +17,7 @@ from .blocking import works_synchronously
 from .callers import called_by_core
 from .last_call import acomplete, complete, stream_last_call
 from .loop_thread import refuse_on_background_loop
-from .preparing import IN_TURN, Show, Wrapping, check_options, prepared
+from .preparing import Show, Wrapping, check_options, in_turn, prepared
 from .response import AsyncLiveResponse, LiveResponse
 from .run import QueryRun
 
@@ -123,7 +123,7 @@ class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignor
         if in_task:
             run.start_in_task(_async_asking(self._prepared(run, is_async=True), bundle))
         else:
-            with IN_TURN:
+            with in_turn():
                 run.start_in_thread(_asking(self._prepared(run, is_async=False), bundle))
         return run
 

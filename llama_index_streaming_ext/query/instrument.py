@@ -27,7 +27,7 @@ from ..events.query import RetrievalStarted, SourcesRetrieved
 from .default_llm import see_default_llm
 from .tree import UNKNOWN, Entered, Place, Work
 from .unseen import CALL_EVENTS, LLMSpans
-from .within import Within, query_here, within
+from .within import Within, innermost, query_here, within
 
 _installing = threading.Lock()
 
@@ -75,6 +75,8 @@ class QueryHandler(BaseEventHandler):
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
         """Takes one event."""
+        if innermost() is None:
+            return
         take = _TAKES.get(type(event))
         query = query_here() if take is not None else None
         if take is not None and query is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
@@ -14,7 +13,6 @@ from llama_index.core.schema import NodeWithScore
 
 from ..events import Event, Incomplete, LLMCallStarted, PartialObject
 from ..llm.call import LLMCall
-from ..llm.options import Options
 from ..llm.reading import (
     answer,
     read,
@@ -27,6 +25,7 @@ from .bridge import StopSignal, call, iterate
 from .loop_llms import for_this_loop, on_loop
 from .object_llm import ObjectLLM, ObjectToolLLM
 from .objects import AskedObject, Output, asked_object
+from .options import QueryOptions
 from .stopping import or_stopped, stoppable, until_stopped
 from .tree import MEMORY, Work
 from .within import ask_seen, asking, asking_alone
@@ -210,29 +209,6 @@ class QuerySite(Site):
             asked.incomplete = event
         if event.call_id in self._answers or (asked is not None and asked.is_answer):
             self._query.answer_incomplete(event)
-
-
-@dataclass(frozen=True, slots=True)
-class QueryOptions(Options):
-    """How an LLM is set within a query.
-
-    Attributes:
-        stop: stops its calls.
-        show_calls: whether calls that are not streamed are streamed all the same, to show them.
-        in_task: whether the engine works in a task, which is cancelled with the query.
-    """
-
-    stop: StopSignal | None = None
-    show_calls: bool = False
-    in_task: bool = False
-
-    @property
-    def stops_tasks(self) -> StopSignal | None:
-        """What stops async calls; None where they are cancelled with the query's own task.
-
-        Cancelled twice, a task would break off its own cleaning up, and leave connections open.
-        """
-        return None if self.in_task else self.stop
 
 
 class QueryLLM(ObjectLLM):

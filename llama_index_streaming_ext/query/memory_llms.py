@@ -11,6 +11,7 @@ import threading
 import weakref
 from abc import ABCMeta
 from collections.abc import Callable
+from functools import partial
 from types import GetSetDescriptorType
 from typing import Any, TypeVar, cast
 
@@ -22,6 +23,7 @@ from .copying import copy_of, llms_of
 from .hooks import state_of
 from .met_llm import as_it_was
 from .roles import Role, is_part, role_of
+from .seen_list import SeenList
 
 Seen = Callable[[LLM], LLM]
 """Gives the LLM to be asked instead of one of a memory's."""
@@ -51,22 +53,28 @@ def with_llms_seen(memory: _T, seen: Seen) -> _T:
         memory: a memory.
         seen: gives the LLM to be asked instead of one.
     """
-    return _view(memory, seen) if _has_llms(memory) else memory
+    return _view(_given(memory), seen) if _has_llms(memory, set()) else memory
 
 
-def _has_llms(kept: Any) -> bool:
+def _has_llms(kept: Any, passed: set[int]) -> bool:
+    # A block may know the memory that it is in.
+    if id(kept) in passed:
+        return False
+    passed.add(id(kept))
     private: dict[str, Any] = kept.__pydantic_private__ or {}
-    return any(map(_holds_llms, [*state_of(kept).values(), *private.values()]))
+    return any(_holds_llms(held, passed) for held in [*state_of(kept).values(), *private.values()])
 
 
-def _holds_llms(held: Any) -> bool:
+def _holds_llms(held: Any, passed: set[int]) -> bool:
     if isinstance(held, list | tuple):
         several = cast("list[Any]", held)
         # A look at the classes alone is enough for a list of a thousand messages.
         classes: set[type] = set(map(type, several))
-        return any(map(_may_hold_llms, classes)) and any(map(_holds_llms, several))
+        return any(map(_may_hold_llms, classes)) and any(
+            _holds_llms(one, passed) for one in several
+        )
     if issubclass(_class(held), _KEPT):
-        return _has_llms(held)
+        return _has_llms(held, passed)
     role = role_of(_class(held))
     return role is Role.LLM or (is_part(role) and bool(llms_of(held)))
 
@@ -81,14 +89,34 @@ def _class(held: object) -> type:
 
 def _with_seen(held: Any, seen: Seen) -> Any:
     """What stands for something that a memory has in an attribute."""
-    if not _holds_llms(held):
+    if not _holds_llms(held, set()):
         return held
     if isinstance(held, list | tuple):
-        several = [_with_seen(one, seen) for one in cast("list[Any]", held)]
-        return tuple(several) if isinstance(held, tuple) else several
+        return _all_with_seen(cast("list[Any]", held), seen)
     if issubclass(_class(held), _KEPT):
         return _view(held, seen)
     return seen(held) if role_of(_class(held)) is Role.LLM else copy_of(held, seen)
+
+
+def _all_with_seen(several: list[Any], seen: Seen) -> Any:
+    each = partial(_with_seen, seen=seen)
+    return (
+        tuple(map(each, several)) if isinstance(several, tuple) else SeenList(several, each, _given)
+    )
+
+
+def _given(held: Any) -> Any:
+    """What a memory has where the turn has `held`, which is not to stay in the memory."""
+    if isinstance(held, _View):
+        return _read(held, _MEMORY)
+    if isinstance(held, SeenList):
+        return held.there
+    if type(held) not in (list, tuple):
+        return as_it_was(held)
+    several = cast("list[Any]", held)
+    back = [_given(one) for one in several]
+    same = all(one is other for one, other in zip(several, back, strict=True))
+    return several if same else type(several)(back)
 
 
 def _view(kept: Any, seen: Seen) -> Any:
@@ -128,7 +156,7 @@ class _View:
         return _with_seen(found, _read(self, _SEEN))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_read(self, _MEMORY), name, as_it_was(value))
+        setattr(_read(self, _MEMORY), name, _given(value))
 
     def __delattr__(self, name: str) -> None:
         delattr(_read(self, _MEMORY), name)

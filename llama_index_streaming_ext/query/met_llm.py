@@ -50,7 +50,13 @@ def met(llm: LLM, *, to_the_end: bool = False) -> LLM:
 def as_it_was(llm: Any) -> Any:
     """What `met` was given, or `llm` itself if that is not one of its."""
     given: Any = llm
-    return options_of(given).llm if isinstance(llm, _MetLLM) else given
+    if not isinstance(llm, _MetLLM):
+        return given
+    was, inner = options_of(given).llm, inner_of(given)
+    if inner_of(was) is inner:
+        return was
+    # A copy of it, which may be set otherwise: what stood around the LLM stands around this one.
+    return inner if inner_of(was) is was else wrap(inner, type(was).__bases__[1], options_of(was))
 
 
 def _asked(name: str) -> Callable[..., Any]:
@@ -63,7 +69,7 @@ def _asked(name: str) -> Callable[..., Any]:
 
 
 def _for_this_call(llm: LLM, name: str) -> LLM:
-    inner, to_the_end = options_of(llm)
+    inner, to_the_end = as_it_was(llm), options_of(llm).to_the_end
     query = query_here()
     if query is None or query.work.options is None or is_asking():
         return inner

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 from ..site import OnIncomplete
 from .copying import copy_of
-from .llm import QueryOptions, QuerySite, in_query
+from .llm import QuerySite, in_query
 from .observing import observe
+from .options import QueryOptions
 from .run import QueryRun
 
-IN_TURN = threading.RLock()
-"""Held where a thread begins a query. Twenty that begin at once would fight for the interpreter,
-and what streams beside them would wait for all of them (`tests/bench/query_threads.py`)."""
+
+class _Turns:
+    """Whose turn it is to begin a query."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        # Threads are not inherited, and one of them may have held it.
+        self.lock = threading.RLock()
+
+
+_turns = _Turns()
+
+
+@contextmanager
+def in_turn() -> Generator[None]:
+    """Begin a query in a thread when nobody else does.
+
+    Twenty that begin at once would fight for the interpreter, and what streams beside them would
+    wait for all of them (`tests/bench/query_threads.py`).
+    """
+    with _turns.lock:
+        yield
+
 
 Show = Literal["answer", "calls"]
 """What is shown of a query: the answer, or what every inner LLM call says, too."""
@@ -55,7 +84,7 @@ def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_a
         site=QuerySite(run, show_calls=show_calls, strict=strict),
         stop=run.stop_signal,
         show_calls=show_calls,
-        in_task=is_async,
+        loop=asyncio.get_running_loop() if is_async else None,
     )
     run.work.options = options
 

@@ -7,30 +7,34 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 from .bridge import StopSignal
-from .within import asking
+from .options import Stop
+from .within import begin_asking, end_asking, query_here
 
 
-async def stoppable(
-    chunks: AsyncGenerator[Any, None], stop: StopSignal | None
-) -> AsyncGenerator[Any, None]:
+async def stoppable(chunks: AsyncGenerator[Any, None], stop: Stop) -> AsyncGenerator[Any, None]:
     """The chunks, until the query is stopped: then the reading task is cancelled.
 
-    The engine of a synchronous query may run parts of itself on event loops of its own.
+    The engine of a synchronous query may run parts of itself on event loops of its own, and so may
+    threads of an asynchronous one.
     """
-    remove = _cancel_with(stop)
+    remove, query = _cancel_with(stop), query_here()
     try:
-        with asking():
-            first = await anext(chunks, None)
-        if first is not None:
-            yield first
-        async for chunk in chunks:
+        # An LLM may ask another one as late as between two chunks.
+        while True:
+            before = begin_asking(query)
+            try:
+                chunk = await chunks.__anext__()
+            except StopAsyncIteration:
+                return
+            finally:
+                end_asking(before)
             yield chunk
     finally:
         remove()
         await chunks.aclose()
 
 
-async def or_stopped(answering: Awaitable[Any], stop: StopSignal | None) -> Any:
+async def or_stopped(answering: Awaitable[Any], stop: Stop) -> Any:
     """What is awaited, unless the query is stopped: then the waiting task is cancelled."""
     remove = _cancel_with(stop)
     try:
@@ -39,30 +43,35 @@ async def or_stopped(answering: Awaitable[Any], stop: StopSignal | None) -> Any:
         remove()
 
 
-def _cancel_with(stop: StopSignal | None) -> Callable[[], None]:
+def _cancel_with(stop: Stop) -> Callable[[], None]:
     """Cancel the running task when the query is stopped."""
-    if stop is None:
-        return lambda: None
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if stop.signal is None or loop is stop.loop:
+        return lambda: None
 
     def cancel() -> None:
         if task is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
 
-    return stop.on_stop(cancel)
+    return stop.signal.on_stop(cancel)
 
 
 def until_stopped(
     chunks: Generator[Any, None, None], stop: StopSignal | None
 ) -> Generator[Any, None, None]:
     """The chunks of an LLM that must be asked in this thread: a stop shows with the next one."""
+    query = query_here()
     try:
-        with asking():
-            chunk = next(chunks, None)
-        while chunk is not None:
+        while True:
+            before = begin_asking(query)
+            try:
+                chunk = next(chunks, None)
+            finally:
+                end_asking(before)
+            if chunk is None:
+                return
             if stop is not None:
                 stop.check()
             yield chunk
-            chunk = next(chunks, None)
     finally:
         chunks.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..events import Event
 
 if TYPE_CHECKING:
-    from .llm import QueryOptions
+    from .options import QueryOptions
 
 
 UNKNOWN = "call"

@@ -27,7 +27,8 @@ from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
 
 from ..llm.call import LLMCall
 from ..llm.wrap import inner_of
-from .within import Within, is_asking, query_here
+from .roles import Role, role_of
+from .within import Within, innermost, is_asking, query_here
 
 _Starts = LLMChatStartEvent | LLMCompletionStartEvent
 _Goes = LLMChatInProgressEvent | LLMCompletionInProgressEvent
@@ -67,15 +68,17 @@ class LLMSpans(BaseSpanHandler[BaseSpan]):
         **_: Any,
     ) -> None:
         """A method begins."""
+        if innermost() is None or not isinstance(instance, LLM):
+            return
         query = query_here()
-        if query is not None and isinstance(instance, LLM) and not is_asking():
+        if query is not None and not is_asking():
             query.of("llm spans")[id_] = _Span(inner_of(instance), parent_id)
 
     def span_exit(
         self, id_: str, bound_args: Any, instance: Any = None, result: Any = None, **_: Any
     ) -> None:
         """A method has ended."""
-        query = query_here()
+        query = query_here() if innermost() is not None else None
         if query is not None:
             query.of("llm spans").pop(id_, None)
             query.of("parts of calls").pop(id_, None)
@@ -111,13 +114,16 @@ def _started(query: Within, event: _Starts) -> None:
         return
     span: _Span | None = query.of("llm spans").get(span_id)
     llm = span.llm if span is not None else _named(event)
+    if role_of(type(llm)) is Role.PART:
+        # A `StructuredLLM` asks the LLM in it, which tells of that itself.
+        return
     asked = event.messages if isinstance(event, LLMChatStartEvent) else event.prompt
     if _is_within_a_call(query, span_id) or _is_begun_late(query, span_id, llm, asked):
         query.of("parts of calls")[span_id] = True
         return
     call = LLMCall(llm, options)
-    query.of("calls")[span_id] = _Open(call, llm, asked)
     call.begin_sync()
+    query.of("calls")[span_id] = _Open(call, llm, asked)
 
 
 def _is_within_a_call(query: Within, span_id: str | None) -> bool:

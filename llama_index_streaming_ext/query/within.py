@@ -42,13 +42,19 @@ class Within:
 _within: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_query", default=None)
 _asking: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_asking", default=None)
 
+innermost = _within.get
+"""What was the innermost query in this context, None outside of all: the quickest look there is.
+
+It may be over. Whoever is called for every token of a process looks here first.
+"""
+
 
 def query_here() -> Within | None:
     """The innermost query that is at work in this context, None outside of one.
 
     What was started during a query, and goes on after it, has its context, but is no part of it.
     """
-    query = _within.get()
+    query = innermost()
     while query is not None and query.over:
         query = query.outer
     return query
@@ -74,6 +80,25 @@ def asking() -> Generator[None]:
         yield
     finally:
         _asking.reset(token)
+
+
+def begin_asking(query: Within | None) -> Within | None:
+    """Begin what `asking` does; `end_asking` takes what this returns. For every chunk of a stream.
+
+    Args:
+        query: the query that is at work here.
+    """
+    before = _asking.get()
+    _asking.set(query)
+    return before
+
+
+def end_asking(before: Within | None) -> None:
+    """End what `begin_asking` has begun.
+
+    Not by a token: a stream that is collected as garbage ends in another context.
+    """
+    _asking.set(before)
 
 
 async def ask_seen(

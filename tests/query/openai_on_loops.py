@@ -118,14 +118,3 @@ class Stopping(threading.Thread):
         assert fake.requests[0].wait_closed()
         self.join()
         return (fake.requests[0].closed_by_client or 0) - self._began
-
-
-def quickest_of_three(turn: Turn, one: Callable[[FakeOpenAI], float]) -> float:
-    """The least of three times: a busy machine only adds to them."""
-    times: list[float] = []
-    for _ in range(3):
-        fake = FakeOpenAI([turn])
-        with fake.serve():
-            times.append(one(fake))
-            fake.open("never")
-    return min(times)

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 
-from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call, wait
+from llama_index_streaming_ext.testing import (
+    FakeStreamingLLM,
+    Turn,
+    gate,
+    text,
+    tool_call,
+    wait,
+)
 from llama_index_streaming_ext.testing.script.request import Request
 
 ANSWER_TOKENS = 12
@@ -79,13 +86,15 @@ class Script:
     Args:
         rejects: how many evaluations find the answer bad, before the others find it good.
         pace: seconds that a token takes.
+        held: the gate that is behind the first token of every answer, if there is to be one.
 
     Attributes:
         taken: the requests that were answered, and with what.
     """
 
-    def __init__(self, rejects: int = 0, pace: float = 0.0) -> None:
+    def __init__(self, rejects: int = 0, pace: float = 0.0, held: str | None = None) -> None:
         self.taken: list[Taken] = []
+        self._held = held
         self._pace = pace
         self._rejects = rejects
 
@@ -96,6 +105,8 @@ class Script:
             return Turn(tool_call(name, _ARGUMENTS[name], split=5))
         pieces = tokens(self._answer(request.text))
         self.taken.append(Taken(request, pieces))
+        if self._held:
+            return Turn(text(*pieces[:1]), gate(self._held), text(*pieces[1:]))
         if not self._pace:
             return Turn(text(*pieces))
         return Turn(*(part for piece in pieces for part in (wait(self._pace), text(piece))))
@@ -131,13 +142,16 @@ class ScriptedLLM(FakeStreamingLLM):
     Args:
         rejects: as for `Script`.
         pace: as for `Script`.
+        held: as for `Script`.
         **options: as for `FakeStreamingLLM`.
     """
 
     _script: Script = PrivateAttr()
 
-    def __init__(self, *, rejects: int = 0, pace: float = 0.0, **options: Any) -> None:
-        script = Script(rejects, pace)
+    def __init__(
+        self, *, rejects: int = 0, pace: float = 0.0, held: str | None = None, **options: Any
+    ) -> None:
+        script = Script(rejects, pace, held)
         super().__init__(script, **options)
         self._script = script
 

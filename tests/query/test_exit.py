@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from ready_python import ReadyPython
 
 SCRIPT = """
 from llama_index.core import MockEmbedding, SummaryIndex
@@ -23,13 +21,7 @@ print("the end")
 
 
 @pytest.mark.parametrize("stall", ["text('more')", "gate('never')"])
-def test_a_program_with_an_unread_answer_ends(stall: str) -> None:
+def test_a_program_with_an_unread_answer_ends(stall: str, python: ReadyPython) -> None:
     """The response is collected when the interpreter goes, where no thread can be started."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.replace("{gate}", stall)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = python.run(SCRIPT.replace("{gate}", stall))
     assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")

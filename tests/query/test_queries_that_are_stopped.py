@@ -1,4 +1,4 @@
-"""A query is stopped in many ways; the provider's streams are closed by each of them at once."""
+"""A query is stopped in many ways; the provider's streams are closed by each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from engines import QUESTION, build, of_mode, page
 from openai_on_loops import LONG
-from stopped_servers import CLOSED_WITHIN, Told, aclosed_after, closed_after, quickest
+from stopped_servers import CLOSED_WITHIN, Told, aclosed_after, closed_after, served
 
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine, stream_query
@@ -29,20 +29,20 @@ MODES = pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", 
 @HOWEVER
 @MODES
 def test_close_closes_the_providers_streams(mode: str, turn: Turn) -> None:
-    """Within 100 ms, for every inner call of a sync query."""
+    """For every inner call of a sync query."""
 
     def one(fake: FakeOpenAI) -> float:
         response: Any = stream_query(of_mode(mode)(fake.llm(), False), QUESTION, show="calls")
         fake.wait_requests(1, LONG)
         return closed_after(fake, response.close)
 
-    assert quickest(turn, one) < CLOSED_WITHIN
+    assert served(turn, one) < CLOSED_WITHIN
 
 
 @HOWEVER
 @MODES
 def test_aclose_closes_the_providers_streams(mode: str, turn: Turn) -> None:
-    """Within 100 ms, for every inner call of an async query, of which several go on at once."""
+    """For every inner call of an async query, of which several go on at once."""
 
     async def one(fake: FakeOpenAI) -> float:
         response: Any = stream_query(of_mode(mode)(fake.llm(), False), QUESTION, show="calls")
@@ -50,7 +50,7 @@ def test_aclose_closes_the_providers_streams(mode: str, turn: Turn) -> None:
         await asyncio.to_thread(fake.wait_requests, at_once, LONG)
         return await aclosed_after(fake, response.aclose)
 
-    assert quickest(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
+    assert served(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
 
 
 @HOWEVER
@@ -66,7 +66,7 @@ def test_leaving_the_block_closes_the_providers_stream(turn: Turn) -> None:
         response = StreamingQueryEngine(page(fake.llm(), False)).query(QUESTION)
         return closed_after(fake, leave)
 
-    assert quickest(turn, one) < CLOSED_WITHIN
+    assert served(turn, one) < CLOSED_WITHIN
 
 
 @HOWEVER
@@ -84,7 +84,7 @@ def test_leaving_the_async_block_closes_the_providers_stream(turn: Turn) -> None
         response = await engine.aquery(QUESTION)
         return await aclosed_after(fake, leave)
 
-    assert quickest(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
+    assert served(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
 
 
 @HOWEVER
@@ -108,7 +108,7 @@ def test_cancelling_the_task_that_owns_the_response_stops_it(turn: Turn) -> None
         await reads.wait()
         return await aclosed_after(fake, cancel)
 
-    assert quickest(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
+    assert served(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
 
 
 @pytest.mark.parametrize("mode", ["compact", "tree_summarize"])
@@ -129,7 +129,7 @@ def test_a_cancelled_aquery_closes_the_providers_streams(mode: str) -> None:
         return took
 
     turn = Turn(gate("never"))
-    assert quickest(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
+    assert served(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -149,7 +149,7 @@ def test_sub_questions_that_are_asked_at_once_are_all_closed(is_async: bool) -> 
         fake.wait_requests(3, LONG)
         return closed_after(fake, response.close)
 
-    assert quickest(Told(STALLED), one) < CLOSED_WITHIN
+    assert served(Told(STALLED), one) < CLOSED_WITHIN
 
 
 def sub_questions(fake: FakeOpenAI) -> Any:

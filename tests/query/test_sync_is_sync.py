@@ -21,6 +21,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import QueryEngineTool
 from openai_on_loops import HELLO, LONG, in_threads, saying_hello, tries
+from ready_python import ReadyPython
 from users_engines import Own
 
 from llama_index_streaming_ext.query.bridge import StopSignal, call
@@ -193,17 +194,10 @@ engine = page(FakeStreamingLLM([STALLED], repeat_last=True), False)
 """
 
 
-def script(body: str, first: str = "") -> subprocess.Popen[str]:
-    """A process that runs a script over an engine that stalls."""
+def script(body: str, first: str = "") -> str:
+    """A program over an engine that stalls."""
     here = Path(__file__).parent
-    code = SCRIPT.format(paths=[str(here), str(here.parents[1])], first=first) + body
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return SCRIPT.format(paths=[str(here), str(here.parents[1])], first=first) + body
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -216,7 +210,13 @@ try:
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """
-    with script(body) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script(body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "asking\n"
         # It may still be on its way to where it waits: Ctrl-C must be good anywhere.
@@ -226,7 +226,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_the_interpreter_ends_while_queries_run(is_async: bool) -> None:
+def test_the_interpreter_ends_while_queries_run(is_async: bool, python: ReadyPython) -> None:
     """Without waiting for them, and without a word."""
     asked = "asyncio.run(main())" if is_async else "[ask() for _ in range(5)]"
     body = f"""
@@ -238,6 +238,5 @@ async def main():
 kept = {asked}
 print("over")
 """
-    with script(body, 'text("word "), ') as process:
-        out, err = process.communicate(timeout=LONG)
-    assert (process.returncode, out, err) == (0, "over\n", "")
+    done = python.run(script(body, 'text("word "), '))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")

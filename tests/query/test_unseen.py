@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import llama_index_instrumentation as instrumentation
 import pytest
 from asking import BOTH, Log
+from llama_index.core import Settings
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.llms import MockLLM
-from lookers import TOKENS, Looking, aask, ask, saying
+from llama_index.core.query_engine import CustomQueryEngine
+from lookers import TOKENS, Looking, aask, ask, default_llm, saying
+from openai_on_loops import LONG
+from pydantic import BaseModel
 
 from llama_index_streaming_ext import StreamingQueryEngine
 from llama_index_streaming_ext.events import Incomplete, LLMCallFinished, LLMCallStarted
 from llama_index_streaming_ext.query.instrument import tracking
-from llama_index_streaming_ext.query.llm import QueryOptions
+from llama_index_streaming_ext.query.options import QueryOptions
 from llama_index_streaming_ext.query.unseen import LLMSpans
 from llama_index_streaming_ext.query.within import query_here
-from llama_index_streaming_ext.testing import FakeOpenAI, Turn, fail, finish, text, wait
+from llama_index_streaming_ext.testing import (
+    FakeOpenAI,
+    FakeStreamingLLM,
+    Turn,
+    fail,
+    finish,
+    text,
+    tool_call,
+    wait,
+)
 
 WAYS = pytest.mark.parametrize("way", ["chat", "complete", "stream_chat", "stream_complete"])
 
@@ -136,3 +151,91 @@ async def test_a_call_that_is_stopped_has_its_end() -> None:
     await run.stopped()
     ends = [record.event async for record in run.stream.read(types=LLMCallFinished)]
     assert [end.finish_reason for end in ends] == ["cancelled"]  # pyright: ignore[reportAttributeAccessIssue] # by its type
+
+
+# LLMs that ask other LLMs
+
+
+class Late(FakeStreamingLLM):
+    """Asks another LLM when its own first chunk is out."""
+
+    inner: Any = None
+
+    async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        """Stream what the other one says."""
+
+        async def chunks() -> AsyncGenerator[ChatResponse]:
+            yield ChatResponse(message=ChatMessage("", role="assistant"), delta="")
+            async for chunk in await self.inner.astream_chat(messages):
+                yield chunk
+
+        return chunks()
+
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        """Stream what the other one says."""
+
+        def chunks() -> Generator[ChatResponse]:
+            yield ChatResponse(message=ChatMessage("", role="assistant"), delta="")
+            yield from self.inner.stream_chat(messages)
+
+        return chunks()
+
+
+@BOTH
+def test_an_llm_that_asks_another_late_is_seen_once(
+    monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    """As one that asks it at once: else its tokens would be counted twice."""
+    late = Late([Turn(text("no"))])  # pyright: ignore[reportCallIssue] # it takes what its base does
+    late.inner = saying()
+    monkeypatch.setattr(Settings, "_llm", late)
+    seen = ask(Looking(way="stream_chat"), is_async=is_async)
+    assert (seen.text, seen.calls) == ("It is so.", [("call", "stop")])
+
+
+class Fact(BaseModel):
+    """A structured answer."""
+
+    answer: str
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # core's own
+@BOTH
+@pytest.mark.parametrize("way", ["chat", "complete", "stream_chat"])
+@pytest.mark.parametrize("made", [True, False], ids=["made", "default"])
+def test_a_structured_llm_is_seen_once(
+    monkeypatch: pytest.MonkeyPatch, made: bool, way: str, is_async: bool
+) -> None:
+    """The call is that of the LLM in it."""
+    answers = FakeStreamingLLM([Turn(tool_call("Fact", {"answer": "so"}))], repeat_last=True)
+    structured = answers.as_structured_llm(Fact)
+    monkeypatch.setattr(Settings, "_llm", structured)
+    look = (lambda: structured) if made else default_llm
+    seen = ask(Looking(look=look, way=way), is_async=is_async)
+    assert (seen.text, seen.calls) == ('{"answer":"so"}', [("call", "tool_calls")])
+
+
+async def test_a_stop_reaches_a_loop_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a query that works in a task, which is all that is cancelled by itself."""
+
+    class InThread(CustomQueryEngine):
+        def custom_query(self, query_str: str) -> str:
+            return ""
+
+        async def acustom_query(self, query_str: str) -> str:
+            return await asyncio.to_thread(asyncio.run, self.in_loop())
+
+        async def in_loop(self) -> str:
+            return (await Settings.llm.acomplete("why")).text
+
+    fake = FakeOpenAI([Turn(text("It"), wait(60), text(" is."))])
+    with fake.serve():
+        monkeypatch.setattr(Settings, "_llm", fake.llm())
+        run = StreamingQueryEngine(InThread()).start("why", is_async=True)
+        await asyncio.to_thread(fake.wait_requests, 1, LONG)
+        run.stop()
+        await run.stopped()
+        try:
+            assert await asyncio.to_thread(fake.requests[0].wait_closed, LONG)
+        finally:
+            fake.open("never")

@@ -66,3 +66,14 @@ def test_a_user_s_engine_behind_core_s_router_says_its_own_answer() -> None:
     tool = QueryEngineTool.from_defaults(PlansFirst(llm=llm), name="own", description="All.")
     router = RouterQueryEngine(LLMSingleSelector.from_defaults(llm=llm), [tool], llm=llm)
     assert list(StreamingQueryEngine(router).query("?").response_gen) == ["the ", "answer"]
+
+
+def test_a_generator_of_no_module_is_not_cores() -> None:
+    """Code that was made by exec knows of none; its words are the answer."""
+    names: dict[str, Any] = {}
+    exec("def tokens():\n    yield 'It is'\n    yield ' so.'\n", names)
+    del names["__builtins__"]
+    run = QueryRun("?", "Engine", verbatim=True)
+    run.start_in_thread(lambda: StreamingResponse(names["tokens"]()))
+    run.wait_sync()
+    assert (run.text, run.error) == ("It is so.", None)
