@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -47,6 +48,9 @@ from llama_index_streaming_ext.testing import (
 
 TOKENS = ["Thought: I know.\n", "Answer: ", *["word "] * 20]
 ANSWER = ("word " * 20).strip()
+LEAD = 4
+"""The thought, the head of the answer, a word, and one whose last space may be the end."""
+PATIENCE = 10.0
 
 
 async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
@@ -59,10 +63,18 @@ async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
 counted: Any = llm_completion_callback()  # pyright: ignore[reportUnknownVariableType]
 
 
-class Local(CustomLLM):
-    """Blocks for each token, as a model on this machine does (HuggingFaceLLM)."""
+def at_once(number: int) -> None:
+    """What is done before a token is made: nothing."""
 
-    seconds: float = 0.0
+
+class Local(CustomLLM):
+    """Blocks for each token, as a model on this machine does (HuggingFaceLLM).
+
+    Attributes:
+        before: what it is blocked by before it makes the token of a number.
+    """
+
+    before: Callable[[int], None] = at_once
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -80,47 +92,44 @@ class Local(CustomLLM):
 
         def tokens() -> Any:
             said = ""
-            for token in TOKENS:
-                time.sleep(self.seconds)
+            for number, token in enumerate(TOKENS):
+                self.before(number)
                 said += token
                 yield CompletionResponse(text=said, delta=token)
 
         return tokens()
 
 
-class Stalls:
-    """Measures how long the event loop stands still."""
+@pytest.mark.parametrize("wraps", [True, False])
+async def test_a_sync_llm_leaves_the_loop_free(wraps: bool) -> None:
+    """U33: the loop goes on while a token is made; if it waited for one, none would be made."""
+    loop = asyncio.get_running_loop()
 
-    def __init__(self) -> None:
-        self.worst = 0.0
+    def turn_of_the_loop(number: int) -> None:
+        turned = threading.Event()
+        loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(PATIENCE), f"The loop stood still for token {number}."
 
-    async def watch(self) -> None:
-        """Look at the clock again and again."""
-        before = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            self.worst = max(self.worst, now - before - 0.001)
-            before = now
+    llm: LLM = Local(before=turn_of_the_loop)
+    handler = ReActAgent(llm=StreamingLLM(llm) if wraps else llm).run(user_msg="hi")
+    assert (await handler.outcome()).text == ANSWER
 
 
 @pytest.mark.parametrize("wraps", [True, False])
-async def test_a_sync_llm_leaves_the_loop_free(wraps: bool) -> None:
-    """U33: tokens come as they are made, and the loop never waits for one of them."""
-    llm: LLM = Local(seconds=0.03)
-    agent = ReActAgent(llm=StreamingLLM(llm) if wraps else llm)
-    await agent.run(user_msg="warm up").outcome()
-    stalls = Stalls()
-    watching = asyncio.create_task(stalls.watch())
-    handler = agent.run(user_msg="hi")
-    seen: list[float] = []
+async def test_a_sync_llm_s_tokens_come_as_they_are_made(wraps: bool) -> None:
+    """U33: the next one is made when the one before the last has been read."""
+    read = threading.Semaphore(0)
+
+    def one_is_read(number: int) -> None:
+        assert number < LEAD or read.acquire(timeout=PATIENCE), f"Nobody has read {number}."
+
+    llm: LLM = Local(before=one_is_read)
+    handler = ReActAgent(llm=StreamingLLM(llm) if wraps else llm).run(user_msg="hi")
+    seen = 0
     async for _ in handler.text_stream():
-        seen.append(time.perf_counter())
-    watching.cancel()
-    assert len(seen) == 20
-    assert seen[-1] - seen[0] > 0.3
-    # A token takes 30 ms: a loop that waited for one would show it.
-    assert stalls.worst < 0.025
+        seen += 1
+        read.release()
+    assert seen == 20
     assert (await handler.outcome()).text == ANSWER
 
 

@@ -82,10 +82,12 @@ def extracting_facts(llm: Any, history: Sequence[ChatMessage], limit: int) -> Me
     store = ListedStore()
     store._kept = [(Status.ACTIVE, message) for message in history]  # pyright: ignore[reportPrivateUsage]
     made: Any = Memory
-    return made.from_defaults(
-        chat_store=store,
+    memory = made.from_defaults(
         memory_blocks=[FactExtractionMemoryBlock(llm=llm)],
         token_limit=limit,
         token_flush_size=limit,
         tokenizer_fn=str.split,
     )
+    # Older cores take none as an argument.
+    memory.sql_store = store
+    return memory
