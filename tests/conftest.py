@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+from ready_python import ReadyPython, ready_python
 
 pytest_plugins = ["pytester"]
 
@@ -16,3 +19,31 @@ def ctrl_c_is_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test speaks TLS, and to read all certificates is most of what a client costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[ReadyPython]:
+    """What runs programs, each in a process of its own, whose environment is empty."""
+    measured = {name: at for name, at in os.environ.items() if name.startswith("COVERAGE_")}
+    with ready_python(env=measured) as python:
+        yield python
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: a test that collects garbage need not go through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """At the end pytest collects all garbage, and tells of what complains."""
+    gc.unfreeze()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 
 import pytest
 
@@ -19,11 +20,12 @@ DEMO = [sys.executable, "-m", "llama_index_streaming_ext", "demo"]
 NOWHERE = "http://127.0.0.1:1/v1"
 
 
-@pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str]) -> str:
+@pytest.fixture(scope="module")
+def shown() -> str:
     """What the demo prints."""
-    assert main(["demo", "--fast"]) == 0
-    return capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["demo", "--fast"]) == 0
+    return out.getvalue()
 
 
 def said_by(reader: str, shown: str) -> str:
@@ -31,11 +33,22 @@ def said_by(reader: str, shown: str) -> str:
     return re.findall(rf"   reader {reader}   (.*)", shown)[-1]
 
 
-def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The demo in a process of its own."""
+@pytest.fixture(scope="module")
+def elsewhere() -> subprocess.CompletedProcess[str]:
+    """The demo in a process of its own, where the environment is against it."""
+    env = {
+        "OPENAI_API_KEY": "bogus",
+        "OPENAI_API_BASE": NOWHERE,
+        "OPENAI_BASE_URL": NOWHERE,
+        **{f"{scheme}_proxy": "http://127.0.0.1:1" for scheme in ("http", "https", "all")},
+        **{f"{scheme}_PROXY": "http://127.0.0.1:1" for scheme in ("HTTP", "HTTPS", "ALL")},
+        "no_proxy": "",
+        "NO_PROXY": "",
+        "PYTHONIOENCODING": "ascii",
+    }
     return subprocess.run(
-        [*DEMO, *arguments],
-        env={**os.environ, **(env or {})},
+        [*DEMO, "--fast"],
+        env={**os.environ, **env},
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -103,27 +116,18 @@ def test_no_thread_is_left(capsys: pytest.CaptureFixture[str]) -> None:
 # Where it runs
 
 
-def test_the_environment_does_not_lead_it_astray() -> None:
+def test_the_environment_does_not_lead_it_astray(
+    elsewhere: subprocess.CompletedProcess[str],
+) -> None:
     """Without --live neither a key, nor a base URL, nor a proxy of the environment is used."""
-    env = {
-        "OPENAI_API_KEY": "bogus",
-        "OPENAI_API_BASE": NOWHERE,
-        "OPENAI_BASE_URL": NOWHERE,
-        **{f"{scheme}_proxy": "http://127.0.0.1:1" for scheme in ("http", "https", "all")},
-        **{f"{scheme}_PROXY": "http://127.0.0.1:1" for scheme in ("HTTP", "HTTPS", "ALL")},
-        "no_proxy": "",
-        "NO_PROXY": "",
-    }
-    done = run("--fast", env=env)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(re.findall("  completed  ", done.stdout)) == 3
+    assert (elsewhere.returncode, elsewhere.stderr) == (0, "")
+    assert len(re.findall("  completed  ", elsewhere.stdout)) == 3
 
 
-def test_a_terminal_may_know_ascii_only() -> None:
+def test_a_terminal_may_know_ascii_only(elsewhere: subprocess.CompletedProcess[str]) -> None:
     """What it has no character for is a question mark."""
-    done = run("--fast", env={"PYTHONIOENCODING": "ascii"})
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "13.9?C" in done.stdout
+    assert (elsewhere.returncode, elsewhere.stderr) == (0, "")
+    assert "13.9?C" in elsewhere.stdout
 
 
 def test_who_reads_the_output_may_stop() -> None:

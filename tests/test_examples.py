@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ready_python import ReadyPython
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -81,24 +85,38 @@ TYPED = {"13_chatbot": "What do you know of the tides?\nTell me the harbour code
 """What somebody types into an example."""
 
 
-def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
-    """An example in a process of its own, whose environment is empty."""
-    return subprocess.run(
-        [sys.executable, EXAMPLES / f"{name}.py"],
-        cwd=where,
-        env={},
-        input=TYPED.get(name, ""),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Ran:
+    """An example that has run.
+
+    Attributes:
+        where: the folder that it ran in, which was empty.
+        done: its end, and what it has printed.
+    """
+
+    where: Path
+    done: subprocess.CompletedProcess[str]
+
+
+Run = Callable[[str], Ran]
+
+
+@pytest.fixture(scope="module")
+def run(python: ReadyPython, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs an example, once, in a process of its own, whose environment is empty."""
+
+    @functools.cache
+    def run(name: str) -> Ran:
+        where = tmp_path_factory.mktemp(name)
+        return Ran(where, python.run(EXAMPLES / f"{name}.py", where, TYPED.get(name, "")))
+
+    return run
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_an_example_shows_what_it_is_there_for(name: str, tmp_path: Path) -> None:
+def test_an_example_shows_what_it_is_there_for(name: str, run: Run) -> None:
     """It ends without a complaint, and what it prints has the essential lines, in order."""
-    done = run(name, tmp_path)
+    done = run(name).done
     assert (done.returncode, done.stderr) == (0, "")
     rest = done.stdout
     for line in SHOWN[name]:
@@ -118,10 +136,9 @@ def test_every_example_is_run() -> None:
         ("10_drawing", ["agent.html", "review.html"]),
     ],
 )
-def test_pictures_are_all_that_is_written(name: str, pictures: list[str], tmp_path: Path) -> None:
+def test_pictures_are_all_that_is_written(name: str, pictures: list[str], run: Run) -> None:
     """An example that draws leaves its pictures, and nothing else."""
-    run(name, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == pictures
+    assert sorted(path.name for path in run(name).where.iterdir()) == pictures
 
 
 def test_a_key_stops_the_answer_of_the_chatbot(tmp_path: Path) -> None:

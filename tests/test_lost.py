@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-TIMEOUT = 60.0
-"""Seconds that a process may take."""
+from ready_python import ReadyPython
 
 COMMON = """
 import asyncio, gc, os, sys, threading
@@ -155,34 +151,28 @@ leave()
 """
 
 
-def check_process(*program: str) -> None:
+def check_process(python: ReadyPython, *program: str) -> None:
     """Run a program, which checks itself."""
-    ran = subprocess.run(
-        [sys.executable, "-c", "".join([COMMON, *program])],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    ran = python.run("".join([COMMON, *program]))
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == "as it should be\n"
 
 
-def test_a_closed_loop() -> None:
+def test_a_closed_loop(python: ReadyPython) -> None:
     """A run whose loop is closed without its tasks being cancelled is lost, at any moment."""
-    check_process(CLOSED, AT_ONCE)
+    check_process(python, CLOSED, AT_ONCE)
 
 
-def test_a_lost_run_that_was_collected() -> None:
+def test_a_lost_run_that_was_collected(python: ReadyPython) -> None:
     """A log outlives its run: it ends, too, when everything else was collected."""
-    check_process(CLOSED, COLLECTED)
+    check_process(python, CLOSED, COLLECTED)
 
 
-def test_readers_of_a_closed_loop_on_other_threads() -> None:
+def test_readers_of_a_closed_loop_on_other_threads(python: ReadyPython) -> None:
     """Live readers on the loops of other threads end when the loop of the run is closed."""
-    check_process(READ_ELSEWHERE)
+    check_process(python, READ_ELSEWHERE)
 
 
-def test_an_interrupted_process() -> None:
+def test_an_interrupted_process(python: ReadyPython) -> None:
     """A run that Ctrl-C breaks off is cancelled, as `asyncio.run` cancels its tasks."""
-    check_process(INTERRUPTED)
+    check_process(python, INTERRUPTED)

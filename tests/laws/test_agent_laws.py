@@ -128,7 +128,7 @@ async def check_agent(
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.__name__)
-@examples(60)
+@examples(20)
 @given(
     script=scripts(),
     dialect=st.sampled_from(DIALECTS),

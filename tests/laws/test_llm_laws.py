@@ -129,7 +129,7 @@ async def check_run(runner: Any, point: CancelPoint | None) -> list[Record]:
     return records
 
 
-@examples(150)
+@examples(50)
 @given(
     script=SCRIPTS,
     dialect=st.sampled_from(DIALECTS),
@@ -155,7 +155,7 @@ def test_agents_with_the_fake(
     assert all(call.closed_by is not None for call in llm.calls)
 
 
-@examples(25)
+@examples(10)
 @given(script=SCRIPTS, dialect=st.sampled_from(DIALECTS), lead=LEADS)
 def test_agents_with_the_real_classes(
     script: list[Turn], dialect: Dialect, lead: int | None
@@ -168,7 +168,7 @@ def test_agents_with_the_real_classes(
         asyncio.run(check_run(runner, None))
 
 
-@examples(25)
+@examples(10)
 @given(script=SCRIPTS, dialect=st.sampled_from(DIALECTS))
 def test_the_real_classes_and_the_fake_make_the_same_run(
     script: list[Turn], dialect: Dialect
@@ -203,7 +203,7 @@ def shown(records: list[Record]) -> list[Any]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@examples(60)
+@examples(25)
 @given(city=st.text(st.characters(codec="utf-8"), max_size=12), data=st.data())
 def test_no_cut_runs_a_tool(dialect: Dialect, city: str, data: st.DataObject) -> None:
     """U23: wherever arguments are cut off, the tool is run with all of them or not at all."""

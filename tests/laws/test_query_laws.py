@@ -53,7 +53,7 @@ async def check(answer: tuple[list[str], bool, bool], options: dict[str, Any]) -
 
 
 @given(answers=ANSWERS, options=OPTIONS)
-@examples(60)
+@examples(20)
 def test_queries_at_once_keep_the_laws(
     answers: list[tuple[list[str], bool, bool]], options: dict[str, Any]
 ) -> None:
@@ -66,7 +66,7 @@ def test_queries_at_once_keep_the_laws(
 
 
 @given(stop_after=st.integers(0, 10), in_thread=st.booleans(), options=OPTIONS)
-@examples(40)
+@examples(20)
 def test_a_query_stopped_anywhere_keeps_the_laws(
     stop_after: int, in_thread: bool, options: dict[str, Any]
 ) -> None:

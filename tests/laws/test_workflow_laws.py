@@ -212,7 +212,7 @@ async def check_workflow(
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.__name__)
-@examples(60)
+@examples(20)
 @given(plan=plans(), when=WHEN, readers=READERS, plain=st.none() | PLAIN_READERS)
 def test_workflow_laws(
     stop: Stop, plan: Plan, when: When, readers: list[Reader], plain: PlainReader | None
@@ -223,7 +223,7 @@ def test_workflow_laws(
         assert outcome.status != "cancelled"
 
 
-@examples(60)
+@examples(20)
 @given(plan=plans())
 def test_a_run_left_alone_ends_as_its_steps_say(plan: Plan) -> None:
     """A run is completed unless a step raised or time was up, whatever it wrote by hand."""
@@ -235,7 +235,7 @@ def test_a_run_left_alone_ends_as_its_steps_say(plan: Plan) -> None:
     assert outcome.status in expected
 
 
-@examples(60)
+@examples(20)
 @given(plan=plans(), when=WHEN)
 def test_a_held_run_that_is_cancelled(plan: Plan, when: When) -> None:
     """A run that cannot end by itself is cancelled when somebody cancels it."""

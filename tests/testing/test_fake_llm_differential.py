@@ -27,7 +27,7 @@ def both(turn: Turn, dialect: Dialect, *, usage: bool) -> list[FunctionCallingLL
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=35)
 @given(turn=turns(), usage=st.booleans())
 def test_sync_chunks_are_the_real_ones(dialect: Dialect, turn: Turn, usage: bool) -> None:
     """The sync streams of the fake and of the real class are the same, chunk by chunk."""
@@ -40,7 +40,7 @@ def test_sync_chunks_are_the_real_ones(dialect: Dialect, turn: Turn, usage: bool
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=35)
 @given(turn=turns(), usage=st.booleans())
 async def test_async_chunks_are_the_real_ones(dialect: Dialect, turn: Turn, usage: bool) -> None:
     """The async streams of the fake and of the real class are the same, chunk by chunk."""
@@ -53,7 +53,7 @@ async def test_async_chunks_are_the_real_ones(dialect: Dialect, turn: Turn, usag
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=35)
 @given(turn=turns().filter(lambda turn: not any(isinstance(p, Fail) for p in turn.parts)))
 def test_whole_answers_are_the_real_ones(dialect: Dialect, turn: Turn) -> None:
     """The answers that are not streamed are those of the real class."""

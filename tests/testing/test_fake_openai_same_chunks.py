@@ -24,7 +24,7 @@ def real(fake: FakeOpenAI, dialect: Dialect) -> FunctionCallingLLM:
 
 @both_ways
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(turn=turns(), split=SPLITS)
 def test_sync_streams_are_the_same(way: Way, dialect: Dialect, turn: Turn, split: str) -> None:
     """What the real class makes of the wire is what the fake LLM yields."""
@@ -39,7 +39,7 @@ def test_sync_streams_are_the_same(way: Way, dialect: Dialect, turn: Turn, split
 
 @both_ways
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(turn=turns(), split=SPLITS)
 async def test_async_streams_are_the_same(
     way: Way, dialect: Dialect, turn: Turn, split: str

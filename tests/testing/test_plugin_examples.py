@@ -12,6 +12,11 @@ import pytest
 
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text, tool_call
 
+# LangSmith's plugin takes a second to import, and is none that the app asks for.
+PYTEST = [
+    *(sys.executable, "-m", "pytest", "-q", "--strict-markers"),
+    *("-p", "no:cacheprovider", "-p", "no:langsmith_plugin"),
+]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "testing"
 NO_KEY = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
 
@@ -28,7 +33,7 @@ def app(tmp_path: Path) -> Path:
 def run(app: Path, *args: str, **env: str) -> str:
     """What pytest prints of the tests of the app, which pass."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider", *args],
+        [*PYTEST, *args],
         cwd=app,
         env=NO_KEY | env,
         capture_output=True,

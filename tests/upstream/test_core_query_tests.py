@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -82,23 +81,25 @@ ONLY_WITH_OURS = ("a_query_is_answered_by_ours", "what_streams_is_ours", "a_chat
 MEANT = differences.Difference("It is meant.", "not meant", ("query_engine/*::test_it_is_*",))
 
 
-def compared(root: Path, *meant: differences.Difference) -> run.Comparison:
+ONLY_FAKE = dataclasses.replace(suites.QUERY_SUITE, tests=("tests/query_engine",), differences=())
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> run.Reports:
     """The fake tests, run with core's engines and with ours."""
+    root = tmp_path_factory.mktemp("fake")
     folder = root / fetch.CORE / "tests/query_engine"
     folder.mkdir(parents=True)
     (folder / "test_fake.py").write_text(FAKE, encoding="utf-8")
     for package in (folder, folder.parent):
         (package / "__init__.py").touch()
-    only = dataclasses.replace(
-        suites.QUERY_SUITE, tests=("tests/query_engine",), differences=tuple(meant)
-    )
-    return run.compare(root, only)
+    return run.run_both(root, ONLY_FAKE)
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> run.Comparison:
-    """The fake tests, with nothing that is meant."""
-    return compared(tmp_path_factory.mktemp("fake"))
+def comparison(reports: run.Reports) -> run.Comparison:
+    """The two, with nothing that is meant."""
+    return reports.compared(ONLY_FAKE)
 
 
 @pytest.mark.parametrize("name", ONLY_WITH_OURS)
@@ -123,9 +124,9 @@ def test_what_passes_with_cores_only_is_worse(comparison: run.Comparison) -> Non
     ]
 
 
-def test_what_is_meant_is_not_worse(tmp_path: Path) -> None:
+def test_what_is_meant_is_not_worse(reports: run.Reports) -> None:
     """A failure that a difference explains is none of ours; the table says why."""
-    comparison = compared(tmp_path, MEANT)
+    comparison = reports.compared(dataclasses.replace(ONLY_FAKE, differences=(MEANT,)))
     assert comparison.worse == [f"{FILE}::test_a_query_is_answered_by_core"]
     assert "not applicable: 1: It is meant." in list(run.table(comparison, {}))
 

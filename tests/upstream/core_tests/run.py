@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +63,19 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Reports:
+    """Two runs of the same tests: with core's classes, and with ours."""
+
+    core: Report
+    ours: Report
+
+    def compared(self, suite: Suite) -> Comparison:
+        """The two, side by side, with what the suite says of the differences."""
+        explained = suite.not_applicable(self.ours.failures)
+        return Comparison(self.core.outcomes, self.ours.outcomes, explained)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The outcomes of the same tests, with core's classes and with ours.
 
@@ -92,7 +106,7 @@ class Comparison:
 
 
 def compare(folder: Path, suite: Suite = AGENT_SUITE, timeout: float = TIMEOUT) -> Comparison:
-    """Run the tests of a suite with core's classes, then with ours.
+    """Run the tests of a suite with core's classes and with ours.
 
     Args:
         folder: what `fetch` made.
@@ -102,9 +116,24 @@ def compare(folder: Path, suite: Suite = AGENT_SUITE, timeout: float = TIMEOUT) 
     Raises:
         NotRun: pytest did not come to its end.
     """
-    core = run_tests(folder, suite, timeout=timeout)
-    ours = run_tests(folder, suite, swapped=True, timeout=timeout)
-    return Comparison(core.outcomes, ours.outcomes, suite.not_applicable(ours.failures))
+    return run_both(folder, suite, timeout).compared(suite)
+
+
+def run_both(folder: Path, suite: Suite = AGENT_SUITE, timeout: float = TIMEOUT) -> Reports:
+    """Run the tests of a suite with core's classes and with ours, at the same time.
+
+    Args:
+        folder: what `fetch` made.
+        suite: which tests, and with what.
+        timeout: seconds for each of the two runs.
+
+    Raises:
+        NotRun: pytest did not come to its end.
+    """
+    with ThreadPoolExecutor(2) as threads:
+        core = threads.submit(run_tests, folder, suite, timeout=timeout)
+        ours = threads.submit(run_tests, folder, suite, swapped=True, timeout=timeout)
+        return Reports(core.result(), ours.result())
 
 
 def run_tests(
@@ -191,10 +220,14 @@ def table(comparison: Comparison, recorded: Outcomes) -> Iterator[str]:
         yield f"worse with ours: {test}"
 
 
+# The first one imports half of LangSmith; core's tests need none of them.
+_NOT_NEEDED = ("langsmith_plugin", "hypothesispytest", "respx", "llama_index_streaming_ext")
+
+
 def _pytest(report: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", "-v", "--color=no", "--rootdir=.", "-c", os.devnull),
-        *("-p", "no:cacheprovider", "-p", "no:llama_index_streaming_ext"),
+        *("-p", "no:cacheprovider", *[f"-pno:{plugin}" for plugin in _NOT_NEEDED]),
         *("-o", "junit_family=xunit1", f"--junitxml={report}"),
         "--continue-on-collection-errors",
     ]
