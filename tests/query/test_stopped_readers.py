@@ -275,12 +275,12 @@ def test_one_that_is_collected_in_a_cycle_is_stopped() -> None:
         assert eventually(lambda stream=stream: stream.closed)
 
 
-def test_a_hundred_stopped_queries_leave_no_thread() -> None:
+def test_a_thousand_stopped_queries_leave_no_thread() -> None:
     """Each has worked in one of its own."""
     engine = StreamingQueryEngine(fake_engine(many(1000)))
     engine.query(QUESTION).close()
     before = set(threading.enumerate())
-    for number in range(100):
+    for number in range(1000):
         with engine.query(QUESTION) as response:
             if number % 2:
                 next(response.response_gen)
