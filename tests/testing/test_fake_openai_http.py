@@ -312,14 +312,13 @@ def test_a_reset_is_a_tcp_reset() -> None:
 def test_a_client_that_does_not_read_is_waited_for() -> None:
     """Bytes count as sent when the client's side has taken them, not when they were produced."""
     fake = FakeOpenAI([Turn(*(text("x" * 1_000_000) for _ in range(40)))])
-    with (
-        fake.serve() as url,
-        httpx.stream("POST", f"{url}/chat/completions", json=STREAM) as answer,
-    ):
-        pieces = answer.iter_raw()
-        assert next(pieces)
-        assert fake.requests[0].ended_by is None
-    assert fake.requests[0].wait_closed(timeout=30)
+    with fake.serve() as url:
+        with httpx.stream("POST", f"{url}/chat/completions", json=STREAM) as answer:
+            pieces = answer.iter_raw()
+            assert next(pieces)
+            assert fake.requests[0].ended_by is None
+        # While the server is there: else it may be the one that ends first.
+        assert fake.requests[0].wait_closed(timeout=30)
     assert fake.requests[0].bytes_sent < 40_000_000
 
 
