@@ -29,93 +29,103 @@ if TYPE_CHECKING:
     from workflows import Context as Context
     from workflows import step as step
 
-    from .agents import AgentWorkflow as AgentWorkflow
-    from .agents import CodeActAgent as CodeActAgent
-    from .agents import FunctionAgent as FunctionAgent
-    from .agents import ReActAgent as ReActAgent
-    from .codec import register_event as register_event
-    from .draw import draw_all_possible_flows as draw_all_possible_flows
-    from .errors import ConnectionLost as ConnectionLost
-    from .errors import ContentFiltered as ContentFiltered
-    from .errors import IncompleteResponse as IncompleteResponse
-    from .errors import LengthLimit as LengthLimit
-    from .errors import LoopClosed as LoopClosed
-    from .errors import MissingDependency as MissingDependency
-    from .errors import MissingInput as MissingInput
-    from .errors import ModelRefused as ModelRefused
-    from .errors import NoStructuredAnswer as NoStructuredAnswer
-    from .errors import NotInStep as NotInStep
-    from .errors import ProviderFailed as ProviderFailed
-    from .errors import RunCancelled as RunCancelled
-    from .errors import RunLost as RunLost
-    from .errors import StepCancelled as StepCancelled
-    from .errors import StreamingError as StreamingError
-    from .errors import StreamStopped as StreamStopped
-    from .errors import StreamTruncated as StreamTruncated
-    from .errors import UndecodableRecord as UndecodableRecord
-    from .errors import UnregisteredEvent as UnregisteredEvent
-    from .events import AgentChanged as AgentChanged
-    from .events import AgentInput as AgentInput
-    from .events import AgentOutput as AgentOutput
-    from .events import AgentSetup as AgentSetup
-    from .events import AgentStream as AgentStream
-    from .events import AgentStreamStructuredOutput as AgentStreamStructuredOutput
-    from .events import AnswerDelta as AnswerDelta
-    from .events import CodeDelta as CodeDelta
-    from .events import EngineSelected as EngineSelected
-    from .events import Event as Event
-    from .events import HumanResponseEvent as HumanResponseEvent
-    from .events import Incomplete as Incomplete
-    from .events import InputRequiredEvent as InputRequiredEvent
-    from .events import LLMCallDelta as LLMCallDelta
-    from .events import LLMCallFinished as LLMCallFinished
-    from .events import LLMCallStarted as LLMCallStarted
-    from .events import NotStreamed as NotStreamed
-    from .events import PartialObject as PartialObject
-    from .events import QueryEvent as QueryEvent
-    from .events import QueryFailed as QueryFailed
-    from .events import QueryFinished as QueryFinished
-    from .events import QueryStarted as QueryStarted
-    from .events import QueryStopped as QueryStopped
-    from .events import RetrievalStarted as RetrievalStarted
-    from .events import Retrying as Retrying
-    from .events import SourcesRetrieved as SourcesRetrieved
-    from .events import StartEvent as StartEvent
-    from .events import StepQuery as StepQuery
-    from .events import StopEvent as StopEvent
-    from .events import SubAnswer as SubAnswer
-    from .events import SubQuestion as SubQuestion
-    from .events import ToolCall as ToolCall
-    from .events import ToolCallDelta as ToolCallDelta
-    from .events import ToolCallResult as ToolCallResult
-    from .events import ToolOutputDelta as ToolOutputDelta
-    from .events import ToolProgress as ToolProgress
-    from .events import TruncatedToolCall as TruncatedToolCall
-    from .events import UnknownEvent as UnknownEvent
-    from .events import WorkflowCancelledEvent as WorkflowCancelledEvent
-    from .events import WorkflowFailedEvent as WorkflowFailedEvent
-    from .events import WorkflowTimedOutEvent as WorkflowTimedOutEvent
-    from .forwarding import forward as forward
-    from .handler import StreamingHandler as StreamingHandler
-    from .handler import stream_run as stream_run
-    from .llm.fallbacks import register_sync_only as register_sync_only
-    from .llm.finish import register_finish_reason as register_finish_reason
-    from .llm.streaming import StreamingLLM as StreamingLLM
-    from .outcome import Outcome as Outcome
-    from .outcome import Snapshot as Snapshot
-    from .progress import emit_progress as emit_progress
-    from .progress import tool_progress as tool_progress
-    from .query.chat import StreamingChatEngine as StreamingChatEngine
-    from .query.engine import StreamingQueryEngine as StreamingQueryEngine
-    from .query.engine import astream_query as astream_query
-    from .query.engine import stream_query as stream_query
-    from .query.synthesizer import ResponseSynthesizer as ResponseSynthesizer
-    from .query.tool import StreamingQueryEngineTool as StreamingQueryEngineTool
-    from .record import Record as Record
-    from .steps import stream_writer as stream_writer
-    from .stream import EventStream as EventStream
-    from .usage import Usage as Usage
-    from .workflow import Workflow as Workflow
+    from llama_index_streaming_ext.agents import AgentWorkflow as AgentWorkflow
+    from llama_index_streaming_ext.agents import CodeActAgent as CodeActAgent
+    from llama_index_streaming_ext.agents import FunctionAgent as FunctionAgent
+    from llama_index_streaming_ext.agents import ReActAgent as ReActAgent
+    from llama_index_streaming_ext.codec import register_event as register_event
+    from llama_index_streaming_ext.draw import draw_all_possible_flows as draw_all_possible_flows
+    from llama_index_streaming_ext.errors import ConnectionLost as ConnectionLost
+    from llama_index_streaming_ext.errors import ContentFiltered as ContentFiltered
+    from llama_index_streaming_ext.errors import IncompleteResponse as IncompleteResponse
+    from llama_index_streaming_ext.errors import LengthLimit as LengthLimit
+    from llama_index_streaming_ext.errors import LoopClosed as LoopClosed
+    from llama_index_streaming_ext.errors import MissingDependency as MissingDependency
+    from llama_index_streaming_ext.errors import MissingInput as MissingInput
+    from llama_index_streaming_ext.errors import ModelRefused as ModelRefused
+    from llama_index_streaming_ext.errors import NoStructuredAnswer as NoStructuredAnswer
+    from llama_index_streaming_ext.errors import NotInStep as NotInStep
+    from llama_index_streaming_ext.errors import ProviderFailed as ProviderFailed
+    from llama_index_streaming_ext.errors import RunCancelled as RunCancelled
+    from llama_index_streaming_ext.errors import RunLost as RunLost
+    from llama_index_streaming_ext.errors import StepCancelled as StepCancelled
+    from llama_index_streaming_ext.errors import StreamingError as StreamingError
+    from llama_index_streaming_ext.errors import StreamStopped as StreamStopped
+    from llama_index_streaming_ext.errors import StreamTruncated as StreamTruncated
+    from llama_index_streaming_ext.errors import UndecodableRecord as UndecodableRecord
+    from llama_index_streaming_ext.errors import UnregisteredEvent as UnregisteredEvent
+    from llama_index_streaming_ext.events import AgentChanged as AgentChanged
+    from llama_index_streaming_ext.events import AgentInput as AgentInput
+    from llama_index_streaming_ext.events import AgentOutput as AgentOutput
+    from llama_index_streaming_ext.events import AgentSetup as AgentSetup
+    from llama_index_streaming_ext.events import AgentStream as AgentStream
+    from llama_index_streaming_ext.events import (
+        AgentStreamStructuredOutput as AgentStreamStructuredOutput,
+    )
+    from llama_index_streaming_ext.events import AnswerDelta as AnswerDelta
+    from llama_index_streaming_ext.events import CodeDelta as CodeDelta
+    from llama_index_streaming_ext.events import EngineSelected as EngineSelected
+    from llama_index_streaming_ext.events import Event as Event
+    from llama_index_streaming_ext.events import HumanResponseEvent as HumanResponseEvent
+    from llama_index_streaming_ext.events import Incomplete as Incomplete
+    from llama_index_streaming_ext.events import InputRequiredEvent as InputRequiredEvent
+    from llama_index_streaming_ext.events import LLMCallDelta as LLMCallDelta
+    from llama_index_streaming_ext.events import LLMCallFinished as LLMCallFinished
+    from llama_index_streaming_ext.events import LLMCallStarted as LLMCallStarted
+    from llama_index_streaming_ext.events import NotStreamed as NotStreamed
+    from llama_index_streaming_ext.events import PartialObject as PartialObject
+    from llama_index_streaming_ext.events import QueryEvent as QueryEvent
+    from llama_index_streaming_ext.events import QueryFailed as QueryFailed
+    from llama_index_streaming_ext.events import QueryFinished as QueryFinished
+    from llama_index_streaming_ext.events import QueryStarted as QueryStarted
+    from llama_index_streaming_ext.events import QueryStopped as QueryStopped
+    from llama_index_streaming_ext.events import RetrievalStarted as RetrievalStarted
+    from llama_index_streaming_ext.events import Retrying as Retrying
+    from llama_index_streaming_ext.events import SourcesRetrieved as SourcesRetrieved
+    from llama_index_streaming_ext.events import StartEvent as StartEvent
+    from llama_index_streaming_ext.events import StepQuery as StepQuery
+    from llama_index_streaming_ext.events import StopEvent as StopEvent
+    from llama_index_streaming_ext.events import SubAnswer as SubAnswer
+    from llama_index_streaming_ext.events import SubQuestion as SubQuestion
+    from llama_index_streaming_ext.events import ToolCall as ToolCall
+    from llama_index_streaming_ext.events import ToolCallDelta as ToolCallDelta
+    from llama_index_streaming_ext.events import ToolCallResult as ToolCallResult
+    from llama_index_streaming_ext.events import ToolOutputDelta as ToolOutputDelta
+    from llama_index_streaming_ext.events import ToolProgress as ToolProgress
+    from llama_index_streaming_ext.events import TruncatedToolCall as TruncatedToolCall
+    from llama_index_streaming_ext.events import UnknownEvent as UnknownEvent
+    from llama_index_streaming_ext.events import WorkflowCancelledEvent as WorkflowCancelledEvent
+    from llama_index_streaming_ext.events import WorkflowFailedEvent as WorkflowFailedEvent
+    from llama_index_streaming_ext.events import WorkflowTimedOutEvent as WorkflowTimedOutEvent
+    from llama_index_streaming_ext.events.usage import Usage as Usage
+    from llama_index_streaming_ext.llm.fallbacks import register_sync_only as register_sync_only
+    from llama_index_streaming_ext.llm.finish.reader import (
+        register_finish_reason as register_finish_reason,
+    )
+    from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM as StreamingLLM
+    from llama_index_streaming_ext.query.chat.engine import (
+        StreamingChatEngine as StreamingChatEngine,
+    )
+    from llama_index_streaming_ext.query.engine import StreamingQueryEngine as StreamingQueryEngine
+    from llama_index_streaming_ext.query.engine import astream_query as astream_query
+    from llama_index_streaming_ext.query.engine import stream_query as stream_query
+    from llama_index_streaming_ext.query.synthesizer import (
+        ResponseSynthesizer as ResponseSynthesizer,
+    )
+    from llama_index_streaming_ext.query.tool import (
+        StreamingQueryEngineTool as StreamingQueryEngineTool,
+    )
+    from llama_index_streaming_ext.run.forwarding import forward as forward
+    from llama_index_streaming_ext.run.handler import StreamingHandler as StreamingHandler
+    from llama_index_streaming_ext.run.handler import stream_run as stream_run
+    from llama_index_streaming_ext.run.progress import emit_progress as emit_progress
+    from llama_index_streaming_ext.run.progress import tool_progress as tool_progress
+    from llama_index_streaming_ext.run.stream_writer import stream_writer as stream_writer
+    from llama_index_streaming_ext.run.workflow import Workflow as Workflow
+    from llama_index_streaming_ext.stream.event_stream import EventStream as EventStream
+    from llama_index_streaming_ext.stream.outcome import Outcome as Outcome
+    from llama_index_streaming_ext.stream.record import Record as Record
+    from llama_index_streaming_ext.stream.snapshot import Snapshot as Snapshot
 
 # Where each public name lives. A leading dot is this package.
 _WHERE = {
@@ -155,7 +165,7 @@ _WHERE = {
     "NoStructuredAnswer": ".errors",
     "NotInStep": ".errors",
     "NotStreamed": ".events",
-    "Outcome": ".outcome",
+    "Outcome": ".stream.outcome",
     "PartialObject": ".events",
     "ProviderFailed": ".errors",
     "QueryEvent": ".events",
@@ -164,14 +174,14 @@ _WHERE = {
     "QueryStarted": ".events",
     "QueryStopped": ".events",
     "ReActAgent": ".agents",
-    "Record": ".record",
+    "Record": ".stream.record",
     "ResponseSynthesizer": ".query.synthesizer",
     "RetrievalStarted": ".events",
     "Retrying": ".events",
     "RunCancelled": ".errors",
     "RunLost": ".errors",
     "SimpleAgentContext": "llama_index.core.agent.workflow",
-    "Snapshot": ".outcome",
+    "Snapshot": ".stream.snapshot",
     "SourcesRetrieved": ".events",
     "StartEvent": ".events",
     "StepCancelled": ".errors",
@@ -179,10 +189,10 @@ _WHERE = {
     "StopEvent": ".events",
     "StreamStopped": ".errors",
     "StreamTruncated": ".errors",
-    "StreamingChatEngine": ".query.chat",
+    "StreamingChatEngine": ".query.chat.engine",
     "StreamingError": ".errors",
-    "StreamingHandler": ".handler",
-    "StreamingLLM": ".llm.streaming",
+    "StreamingHandler": ".run.handler",
+    "StreamingLLM": ".llm.streaming_llm",
     "StreamingQueryEngine": ".query.engine",
     "StreamingQueryEngineTool": ".query.tool",
     "SubAnswer": ".events",
@@ -196,8 +206,8 @@ _WHERE = {
     "UndecodableRecord": ".errors",
     "UnknownEvent": ".events",
     "UnregisteredEvent": ".errors",
-    "Usage": ".usage",
-    "Workflow": ".workflow",
+    "Usage": ".events.usage",
+    "Workflow": ".run.workflow",
     "WorkflowCancelledEvent": ".events",
     "WorkflowFailedEvent": ".events",
     "WorkflowRuntimeError": "llama_index.core.workflow",
@@ -206,16 +216,16 @@ _WHERE = {
     "WorkflowValidationError": "llama_index.core.workflow",
     "astream_query": ".query.engine",
     "draw_all_possible_flows": ".draw",
-    "emit_progress": ".progress",
-    "forward": ".forwarding",
+    "emit_progress": ".run.progress",
+    "forward": ".run.forwarding",
     "register_event": ".codec",
-    "register_finish_reason": ".llm.finish",
+    "register_finish_reason": ".llm.finish.reader",
     "register_sync_only": ".llm.fallbacks",
     "step": "workflows",
     "stream_query": ".query.engine",
-    "stream_run": ".handler",
-    "stream_writer": ".steps",
-    "tool_progress": ".progress",
+    "stream_run": ".run.handler",
+    "stream_writer": ".run.stream_writer",
+    "tool_progress": ".run.progress",
 }
 
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll] # the names above

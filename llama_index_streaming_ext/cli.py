@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
-from . import __version__
-from .errors import MissingDependency
+from llama_index_streaming_ext import __version__
+from llama_index_streaming_ext.errors import MissingDependency
 
 # What shells report for a program that ended by SIGINT, and by SIGPIPE.
 INTERRUPTED = 130
@@ -92,7 +92,7 @@ def _demo(options: argparse.Namespace) -> int:
     with _ended_by_interrupt():
         # Said before LlamaIndex is imported, which takes seconds.
         print(f"llama-index-streaming-ext {__version__}", flush=True)
-        from . import demo
+        from llama_index_streaming_ext import demo
 
         return demo.run(live=options.live, fast=options.fast)
 

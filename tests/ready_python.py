@@ -25,7 +25,7 @@ IMPORTED = (
     "openai.resources",
     "llama_index_streaming_ext.agents",
     "llama_index_streaming_ext.draw",
-    "llama_index_streaming_ext.query.chat",
+    "llama_index_streaming_ext.query.chat.engine",
     "llama_index_streaming_ext.testing.fake_llm",
     "llama_index_streaming_ext.testing.fake_openai",
 )

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from llama_index.core.tools import ToolSelection
 
 from llama_index_streaming_ext import AgentStream, Event
-from llama_index_streaming_ext.compact import Compactor, shallow_copy
-from llama_index_streaming_ext.series import Call, Token
+from llama_index_streaming_ext.stream.compaction import Compactor, shallow_copy
+from llama_index_streaming_ext.stream.deltas import Call, Token
 
 
 class Note(Event):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from workflows.errors import WorkflowTimeoutError
 
-from llama_index_streaming_ext.ending import tells_of
 from llama_index_streaming_ext.events import StopEvent, WorkflowFailedEvent, WorkflowTimedOutEvent
+from llama_index_streaming_ext.run.endings import tells_of
 
 LATE = WorkflowTimeoutError("Operation timed out after 1 seconds.")
 

@@ -17,13 +17,8 @@ from flows import (
     result_of,
 )
 
-from llama_index_streaming_ext import (
-    StartEvent,
-    StopEvent,
-    Workflow,
-    step,
-)
-from llama_index_streaming_ext.run import find_run
+from llama_index_streaming_ext import StartEvent, StopEvent, Workflow, step
+from llama_index_streaming_ext.run.run import find_run
 
 LOGGER = "llama_index_streaming_ext"
 

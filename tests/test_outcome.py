@@ -19,9 +19,9 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallResult,
 )
-from llama_index_streaming_ext.outcome import Status
-from llama_index_streaming_ext.record import Ending
-from llama_index_streaming_ext.usage import Usage
+from llama_index_streaming_ext.events.usage import Usage
+from llama_index_streaming_ext.stream.outcome import Status
+from llama_index_streaming_ext.stream.record import Ending
 
 
 class Rated(AgentStream):

@@ -25,7 +25,7 @@ from llama_index_streaming_ext import (
     step,
     stream_writer,
 )
-from llama_index_streaming_ext.steps import guarded
+from llama_index_streaming_ext.run.step_guard import guarded
 
 
 class Mixin:

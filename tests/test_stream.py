@@ -13,7 +13,7 @@ import pytest
 
 from llama_index_streaming_ext import AgentInput, AgentStream, Event, EventStream, Record, StopEvent
 from llama_index_streaming_ext.events import StepStateChanged, WorkflowIdleEvent
-from llama_index_streaming_ext.record import Ending
+from llama_index_streaming_ext.stream.record import Ending
 
 PATIENCE = 10.0
 """Seconds that a wait which must end may take."""

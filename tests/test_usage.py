@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llama_index_streaming_ext.usage import Usage, says_the_end, usage_of
+from llama_index_streaming_ext.events.usage import Usage, says_the_end, usage_of
 
 OPENAI_CHAT: dict[str, Any] = {
     "object": "chat.completion.chunk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .agents import CodeActAgent, FunctionAgent, ReActAgent
-from .multi import AgentWorkflow
+from llama_index_streaming_ext.agents.single import CodeActAgent, FunctionAgent, ReActAgent
+from llama_index_streaming_ext.agents.workflow import AgentWorkflow
 
 __all__ = ["AgentWorkflow", "CodeActAgent", "FunctionAgent", "ReActAgent"]

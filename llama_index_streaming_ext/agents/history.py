@@ -9,7 +9,7 @@ from llama_index.core.agent.workflow.base_agent import BaseWorkflowAgent
 from llama_index.core.agent.workflow.multi_agent_workflow import handoff
 from llama_index.core.memory import BaseMemory
 
-from ..events import ToolCallResult
+from llama_index_streaming_ext.events import ToolCallResult
 
 HANDOFF = handoff.__name__
 """The name of the tool by which an agent hands over to another."""

@@ -8,12 +8,12 @@ from typing import Any
 from llama_index.core.memory import BaseMemory
 from workflows import Context
 
-from ..handler import StreamingHandler
-from ..workflow import StreamingRuns
-from .inputs import AgentInputs
-from .memory import memory_of
-from .tool_calls import ToolCalls
-from .turns import Turns
+from llama_index_streaming_ext.agents.run_input import AgentInputs
+from llama_index_streaming_ext.agents.run_memory import memory_of
+from llama_index_streaming_ext.agents.tools.calls import ToolCalls
+from llama_index_streaming_ext.agents.turns import Turns
+from llama_index_streaming_ext.run.handler import StreamingHandler
+from llama_index_streaming_ext.run.workflow import StreamingRuns
 
 
 class AgentRuns(Turns, ToolCalls, StreamingRuns):

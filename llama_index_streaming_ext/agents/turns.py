@@ -13,7 +13,18 @@ from typing import Any, cast
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
 from workflows import Context, step
 
-from ..events import (
+from llama_index_streaming_ext.agents.call_observer import CoreContext
+from llama_index_streaming_ext.agents.history import HANDOFF
+from llama_index_streaming_ext.agents.iteration_limits import (
+    gives_its_last_word,
+    may_ask_again,
+    site_of_the_last_word,
+    the_last_answer_counts,
+)
+from llama_index_streaming_ext.agents.structured_output import AnswerSite, structured
+from llama_index_streaming_ext.agents.take_step import AgentSteps, core_at_work
+from llama_index_streaming_ext.agents.tools.announced import announced_once
+from llama_index_streaming_ext.events import (
     AgentChanged,
     AgentInput,
     AgentOutput,
@@ -25,20 +36,9 @@ from ..events import (
     ToolCall,
     ToolCallResult,
 )
-from ..origin import Origin
-from ..run import current_run
-from ..site import at, coming_from, current_origin, running_id
-from .announced import announced_once
-from .history import HANDOFF
-from .limits import (
-    gives_its_last_word,
-    may_ask_again,
-    site_of_the_last_word,
-    the_last_answer_counts,
-)
-from .site import CoreContext
-from .steps import AgentSteps, core_at_work
-from .structured import AnswerSite, structured
+from llama_index_streaming_ext.llm.observer import at
+from llama_index_streaming_ext.run.run import current_run
+from llama_index_streaming_ext.stream.origin import Origin, coming_from, current_origin, running_id
 
 _Parse = Callable[[Any, AgentOutput], Awaitable[StopEvent | AgentInput | ToolCall | None]]
 

@@ -23,11 +23,11 @@ from pydantic import BaseModel
 from workflows.context.serializers import JsonSerializer
 from workflows.events import UnreconstructedException
 
-from ..errors import UndecodableRecord, UnregisteredEvent
-from ..events import AgentStream, Event, UnknownEvent, WorkflowFailedEvent
-from .kinds import KINDS
-from .restore import Malformed, Reader, new_model
-from .values import Json, Unserialisable, Writer, qualified_name
+from llama_index_streaming_ext.codec.kinds import KINDS
+from llama_index_streaming_ext.codec.restore import Malformed, Reader, new_model
+from llama_index_streaming_ext.codec.values import Json, Unserialisable, Writer, qualified_name
+from llama_index_streaming_ext.errors import UndecodableRecord, UnregisteredEvent
+from llama_index_streaming_ext.events import AgentStream, Event, UnknownEvent, WorkflowFailedEvent
 
 __all__ = [
     "Unserialisable",

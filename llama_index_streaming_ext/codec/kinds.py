@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from llama_index.core.chat_ui.events import ArtifactEvent, SourceNodesEvent, UIEvent
 
-from .. import events as ev
-from ..events import Event
+from llama_index_streaming_ext import events as ev
+from llama_index_streaming_ext.events import Event
 
 # The kinds are in stored records: they may be added to, never changed (tests/data/codec_kinds.json)
 KINDS: dict[type[Event], str] = {

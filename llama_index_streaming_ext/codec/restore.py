@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic.errors import PydanticUndefinedAnnotation
 from workflows.events import Event, UnreconstructedException
 
-from .values import KEPT_PRIVATE, MODELS, Json, Unserialisable
+from llama_index_streaming_ext.codec.values import KEPT_PRIVATE, MODELS, Json, Unserialisable
 
 _M = TypeVar("_M", bound=BaseModel)
 

@@ -17,20 +17,27 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 from workflows import Context, step
 
-from ..agents import AgentWorkflow
-from ..errors import MissingDependency
-from ..events import AgentStream, Event, StartEvent, StopEvent, ToolCall, ToolCallResult
-from ..handler import StreamingHandler
-from ..outcome import Outcome
-from ..testing.fake_openai import FakeOpenAI
-from ..testing.script.turns import Turn, text, tool_call, wait, words
-from ..workflow import Workflow
-from .screen import Screen
+from llama_index_streaming_ext.agents import AgentWorkflow
+from llama_index_streaming_ext.demo.screen import Screen
+from llama_index_streaming_ext.errors import MissingDependency
+from llama_index_streaming_ext.events import (
+    AgentStream,
+    Event,
+    StartEvent,
+    StopEvent,
+    ToolCall,
+    ToolCallResult,
+)
+from llama_index_streaming_ext.run.handler import StreamingHandler
+from llama_index_streaming_ext.run.workflow import Workflow
+from llama_index_streaming_ext.stream.outcome import Outcome
+from llama_index_streaming_ext.testing.fake_openai import FakeOpenAI
+from llama_index_streaming_ext.testing.script.turns import Turn, text, tool_call, wait, words
 
 if TYPE_CHECKING:
     from llama_index.llms.openai import OpenAI
 
-    from ..testing.script.parts import Part
+    from llama_index_streaming_ext.testing.script.parts import Part
 
 # Without it, OpenAI's streams do not say how many tokens they cost.
 _WITH_USAGE = {"stream_options": {"include_usage": True}}

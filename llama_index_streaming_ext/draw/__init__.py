@@ -21,7 +21,7 @@ from workflows.representation import (
     get_workflow_representation,
 )
 
-from .page import LEGEND, Edge, Flows, Node, arranged, page
+from llama_index_streaming_ext.draw.page import LEGEND, Edge, Flows, Node, arranged, page
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .ranks import MARGIN, Item, ordered, set_columns
+from llama_index_streaming_ext.draw.ranks import MARGIN, Item, ordered, set_columns
 
 RANK_GAP = 42.0
 LABEL_HEIGHT = 16.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from .layout import Box, Layout, Link, Place, Route, lay_out
+from llama_index_streaming_ext.draw.layout import Box, Layout, Link, Place, Route, lay_out
 
 CHARACTER = 7.7  # the width of a monospaced character in the style's font size, rounded up
 SMALL_CHARACTER = 6.5

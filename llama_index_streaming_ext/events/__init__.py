@@ -6,8 +6,8 @@ the same object.
 
 from __future__ import annotations
 
-from .agents import AgentChanged, ToolOutputDelta, ToolProgress
-from .calls import (
+from llama_index_streaming_ext.events.agents import AgentChanged, ToolOutputDelta, ToolProgress
+from llama_index_streaming_ext.events.calls import (
     CodeDelta,
     Incomplete,
     LLMCallFinished,
@@ -17,7 +17,7 @@ from .calls import (
     ToolCallDelta,
     TruncatedToolCall,
 )
-from .query import (
+from llama_index_streaming_ext.events.query import (
     AnswerDelta,
     EngineSelected,
     LLMCallDelta,
@@ -33,8 +33,8 @@ from .query import (
     SubAnswer,
     SubQuestion,
 )
-from .unknown import UnknownEvent
-from .upstream import (
+from llama_index_streaming_ext.events.unknown import UnknownEvent
+from llama_index_streaming_ext.events.upstream import (
     AgentInput,
     AgentOutput,
     AgentSetup,

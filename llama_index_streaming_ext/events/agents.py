@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .upstream import Event
+from llama_index_streaming_ext.events.upstream import Event
 
 
 class ToolProgress(Event):

@@ -13,8 +13,8 @@ from typing import Any, Self, cast
 from pydantic import PrivateAttr
 from pydantic_core import from_json
 
-from ..usage import Usage
-from .upstream import Event
+from llama_index_streaming_ext.events.upstream import Event
+from llama_index_streaming_ext.events.usage import Usage
 
 
 class LLMCallStarted(Event):

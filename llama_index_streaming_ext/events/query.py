@@ -12,8 +12,8 @@ from typing import Any
 from llama_index.core.schema import NodeWithScore
 from pydantic import Field
 
-from ..usage import Usage
-from .upstream import Event, StopEvent
+from llama_index_streaming_ext.events.upstream import Event, StopEvent
+from llama_index_streaming_ext.events.usage import Usage
 
 
 class QueryEvent(Event):

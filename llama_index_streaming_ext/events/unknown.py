@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .upstream import Event
+from llama_index_streaming_ext.events.upstream import Event
 
 
 class UnknownEvent(Event):

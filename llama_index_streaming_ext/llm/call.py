@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import (
+from llama_index_streaming_ext.errors import (
     ContentFiltered,
     IncompleteResponse,
     LengthLimit,
@@ -16,15 +16,27 @@ from ..errors import (
     ProviderFailed,
     StreamTruncated,
 )
-from ..events import Event, Incomplete, LLMCallFinished, LLMCallStarted, NotStreamed
-from ..series import Arguments
-from ..site import OnIncomplete, Site, Teller, current_site, lone_call_id
-from ..usage import Usage, says_the_end, usage_of
-from .broken import translated
-from .finish import reader_for as finish_reader_for
-from .fragments import Fragment
-from .fragments import reader_for as chunk_reader_for
-from .options import Options
+from llama_index_streaming_ext.events import (
+    Event,
+    Incomplete,
+    LLMCallFinished,
+    LLMCallStarted,
+    NotStreamed,
+)
+from llama_index_streaming_ext.events.usage import Usage, says_the_end, usage_of
+from llama_index_streaming_ext.llm.chunks.reader import Fragment
+from llama_index_streaming_ext.llm.chunks.reader import reader_for as chunk_reader_for
+from llama_index_streaming_ext.llm.error_translation import translated
+from llama_index_streaming_ext.llm.finish.reader import reader_for as finish_reader_for
+from llama_index_streaming_ext.llm.observer import (
+    OnIncomplete,
+    Site,
+    Teller,
+    current_site,
+    lone_call_id,
+)
+from llama_index_streaming_ext.llm.options import Options
+from llama_index_streaming_ext.stream.deltas import Arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import AsyncGeneratorType, FrameType, GeneratorType
 from typing import Any, TypeAlias, cast
 
-from .threads import is_pumped
+from llama_index_streaming_ext.threads.to_thread import is_pumped
 
 _logger = logging.getLogger("llama_index_streaming_ext")
 

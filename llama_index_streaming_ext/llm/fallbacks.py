@@ -27,8 +27,8 @@ from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM, CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from .closing import aclose, close
-from .threads import pumped
+from llama_index_streaming_ext.llm.closing import aclose, close
+from llama_index_streaming_ext.threads.to_thread import pumped
 
 Chunk: TypeAlias = ChatResponse | CompletionResponse
 """What a stream of an LLM is made of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from ..site import OnIncomplete, Site
+from llama_index_streaming_ext.llm.observer import OnIncomplete, Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from llama_index.core.llms import LLM
 
-from .wrap import inner_of
+from llama_index_streaming_ext.llm.overlay import inner_of
 
 # By name: an LLM of a package that is not installed cannot come, and none is to be imported here.
 _INTEGRATIONS = "llama_index.llms"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, NoReturn
 
-from .call import LLMCall
-from .fallbacks import open_stream, open_stream_sync
-from .options import Options
+from llama_index_streaming_ext.llm.call import LLMCall
+from llama_index_streaming_ext.llm.fallbacks import open_stream, open_stream_sync
+from llama_index_streaming_ext.llm.options import Options
 
 
 async def read(

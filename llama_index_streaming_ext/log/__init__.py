@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .memory import MemoryLog
+from llama_index_streaming_ext.log.memory import MemoryLog
 
 __all__ = ["MemoryLog"]

@@ -12,14 +12,18 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from ..site import OnIncomplete
-from .blocking import works_synchronously
-from .callers import called_by_core
-from .last_call import acomplete, complete, stream_last_call
-from .loop_thread import refuse_on_background_loop
-from .preparing import Show, Wrapping, check_options, in_turn, prepared
-from .response import AsyncLiveResponse, LiveResponse
-from .run import QueryRun
+from llama_index_streaming_ext.llm.observer import OnIncomplete
+from llama_index_streaming_ext.query.answer_stream.engines import (
+    acomplete,
+    complete,
+    stream_last_call,
+)
+from llama_index_streaming_ext.query.engine_copy.blocking import works_synchronously
+from llama_index_streaming_ext.query.execution.callers import called_by_core
+from llama_index_streaming_ext.query.execution.query_run import QueryRun
+from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, in_turn, prepared
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
 
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 

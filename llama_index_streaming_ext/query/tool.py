@@ -13,14 +13,14 @@ from llama_index.core.tools import QueryEngineTool, ToolMetadata, ToolOutput
 from llama_index.core.tools.query_engine import DEFAULT_DESCRIPTION, DEFAULT_NAME
 from pydantic import BaseModel
 
-from ..cursor import Cursor
-from ..events import StopEvent, ToolOutputDelta
-from ..progress import ToolAtWork, current_tool
-from ..record import Record
-from ..series import Answer, Token
-from .blocking import blocks_the_loop
-from .engine import StreamingQueryEngine
-from .run import QueryRun
+from llama_index_streaming_ext.events import StopEvent, ToolOutputDelta
+from llama_index_streaming_ext.query.engine import StreamingQueryEngine
+from llama_index_streaming_ext.query.engine_copy.blocking import blocks_the_loop
+from llama_index_streaming_ext.query.execution.query_run import QueryRun
+from llama_index_streaming_ext.run.progress import ToolAtWork, current_tool
+from llama_index_streaming_ext.stream.cursor import Cursor
+from llama_index_streaming_ext.stream.deltas import Answer, Token
+from llama_index_streaming_ext.stream.record import Record
 
 
 class StreamingQueryEngineTool(QueryEngineTool):

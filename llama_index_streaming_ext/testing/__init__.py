@@ -39,11 +39,7 @@ if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.contracts import ContractBroken
     from llama_index_streaming_ext.testing.contracts.encoder import Encoder, check_encoder
     from llama_index_streaming_ext.testing.contracts.log import check_event_log
-    from llama_index_streaming_ext.testing.errors import (
-        NotServed,
-        ProviderError,
-        UnexpectedLLMCall,
-    )
+    from llama_index_streaming_ext.testing.errors import NotServed, ProviderError, UnexpectedLLMCall
     from llama_index_streaming_ext.testing.fake_llm import FakeStreamingLLM
     from llama_index_streaming_ext.testing.fake_llm.playback import Playback
     from llama_index_streaming_ext.testing.fake_openai import FakeOpenAI

@@ -33,7 +33,7 @@ from llama_index_streaming_ext.testing.wire.splitting import Split
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-    from llama_index_streaming_ext.stream import EventStream
+    from llama_index_streaming_ext.stream.event_stream import EventStream
 
 
 def scripts(

@@ -27,13 +27,7 @@ from llama_index_streaming_ext import (
     StreamingLLM,
     forward,
 )
-from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
-    ReceivedRequest,
-    Turn,
-    tool_call,
-    usage,
-)
+from llama_index_streaming_ext.testing import FakeOpenAI, ReceivedRequest, Turn, tool_call, usage
 from llama_index_streaming_ext.testing.wire.items import Dialect
 
 PATIENCE = 30.0

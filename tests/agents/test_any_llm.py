@@ -38,13 +38,7 @@ from llama_index_streaming_ext import (
     ToolCallDelta,
     stream_run,
 )
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    check_stream,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, check_stream, text, tool_call
 
 TOKENS = ["Thought: I know.\n", "Answer: ", *["word "] * 20]
 ANSWER = ("word " * 20).strip()

@@ -25,7 +25,7 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallDelta,
 )
-from llama_index_streaming_ext.llm.fragments import reader_for
+from llama_index_streaming_ext.llm.chunks.reader import reader_for
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

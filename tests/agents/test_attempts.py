@@ -31,8 +31,8 @@ from llama_index_streaming_ext import (
     Workflow,
     step,
 )
-from llama_index_streaming_ext.attempts import Attempts
-from llama_index_streaming_ext.site import current_origin
+from llama_index_streaming_ext.run.attempts import Attempts
+from llama_index_streaming_ext.stream.origin import current_origin
 from llama_index_streaming_ext.testing import Turn, fail, text, tool_call
 
 THRICE = retry_policy(wait=wait_none(), stop=stop_after_attempt(3))

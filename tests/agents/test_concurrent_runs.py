@@ -22,13 +22,7 @@ from llama_index_streaming_ext import (
     emit_progress,
     forward,
 )
-from llama_index_streaming_ext.testing import (
-    Request,
-    Turn,
-    check_stream,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import Request, Turn, check_stream, text, tool_call
 from llama_index_streaming_ext.testing.script.request import message_text
 
 

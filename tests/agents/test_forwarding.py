@@ -33,7 +33,7 @@ from llama_index_streaming_ext import (
     step,
 )
 from llama_index_streaming_ext.events import LLMCallFinished, ToolCallDelta
-from llama_index_streaming_ext.series import Token
+from llama_index_streaming_ext.stream.deltas import Token
 from llama_index_streaming_ext.testing import (
     FakeStreamingLLM,
     Turn,

@@ -32,8 +32,8 @@ from llama_index_streaming_ext import (
     Workflow,
     step,
 )
-from llama_index_streaming_ext.cursor import Cursor
-from llama_index_streaming_ext.lead import Lead
+from llama_index_streaming_ext.stream.backpressure import Lead
+from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 
 STORY = Turn(text(*["word "] * 200))

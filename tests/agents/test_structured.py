@@ -28,7 +28,7 @@ from llama_index_streaming_ext import (
     ToolCall,
 )
 from llama_index_streaming_ext.events import Incomplete, LLMCallFinished, ToolCallDelta
-from llama_index_streaming_ext.llm.streaming import StreamingLLM
+from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

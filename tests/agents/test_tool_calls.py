@@ -24,13 +24,7 @@ from llama_index_streaming_ext import (
     step,
 )
 from llama_index_streaming_ext.events import LLMCallStarted, ToolCallDelta
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    parallel,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, parallel, text, tool_call
 
 
 async def noted(ctx: Context, label: str = "note") -> str:

@@ -32,13 +32,7 @@ from llama_index_streaming_ext import (
     ToolCallResult,
 )
 from llama_index_streaming_ext.events import AgentChanged, Retrying
-from llama_index_streaming_ext.testing import (
-    Turn,
-    check_stream,
-    parallel,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import Turn, check_stream, parallel, text, tool_call
 from llama_index_streaming_ext.testing.script.request import message_text
 
 

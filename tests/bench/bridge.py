@@ -11,7 +11,8 @@ import statistics
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 SIZES = (10_000, 50_000)
 PACED = 100

@@ -14,7 +14,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 
 from llama_index_streaming_ext import AgentStream, Event, EventStream, StopEvent
-from llama_index_streaming_ext.record import Ending
+from llama_index_streaming_ext.stream.record import Ending
 
 ROUNDS = 7
 DELIVERIES = 40_000

@@ -25,7 +25,7 @@ from llama_index.core.tools import QueryEngineTool
 
 from llama_index_streaming_ext.events import LLMCallDelta
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine, stream_query
-from llama_index_streaming_ext.query.loop_llms import register_loop_llm
+from llama_index_streaming_ext.query.llms.loop_llms import register_loop_llm
 
 RUNS = 5
 

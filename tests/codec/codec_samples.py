@@ -16,17 +16,8 @@ from workflows.events import (
     SerializableException,
 )
 
-from llama_index_streaming_ext.codec import (
-    decode,
-    encode,
-    register_event,
-    registered_events,
-)
-from llama_index_streaming_ext.events import (
-    AgentStream,
-    Event,
-    StopEvent,
-)
+from llama_index_streaming_ext.codec import decode, encode, register_event, registered_events
+from llama_index_streaming_ext.events import AgentStream, Event, StopEvent
 
 
 class Colour(Enum):

@@ -40,12 +40,7 @@ from workflows.events import (
     StepState,
 )
 
-from llama_index_streaming_ext.codec import (
-    decode,
-    encode,
-    register_event,
-    registered_events,
-)
+from llama_index_streaming_ext.codec import decode, encode, register_event, registered_events
 from llama_index_streaming_ext.errors import UndecodableRecord, UnregisteredEvent
 from llama_index_streaming_ext.events import (
     AgentStream,
@@ -56,7 +51,7 @@ from llama_index_streaming_ext.events import (
     ToolCall,
     UnknownEvent,
 )
-from llama_index_streaming_ext.usage import Usage
+from llama_index_streaming_ext.events.usage import Usage
 
 GOLDEN = Path(__file__).parents[1] / "data" / "codec_kinds.json"
 

@@ -21,11 +21,7 @@ from workflows.events import (
     UnreconstructedException,
 )
 
-from llama_index_streaming_ext.codec import (
-    decode,
-    encode,
-    registered_events,
-)
+from llama_index_streaming_ext.codec import decode, encode, registered_events
 from llama_index_streaming_ext.errors import UndecodableRecord
 
 

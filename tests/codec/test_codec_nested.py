@@ -30,10 +30,7 @@ from workflows.events import (
     UnreconstructedException,
 )
 
-from llama_index_streaming_ext.codec import (
-    decode,
-    encode,
-)
+from llama_index_streaming_ext.codec import decode, encode
 from llama_index_streaming_ext.events import (
     AgentInput,
     AgentOutput,

@@ -27,11 +27,7 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from llama_index.core.tools import ToolOutput
 from pydantic import HttpUrl, RootModel, SecretStr
 
-from llama_index_streaming_ext.codec import (
-    Unserialisable,
-    encode,
-    unserialisable,
-)
+from llama_index_streaming_ext.codec import Unserialisable, encode, unserialisable
 from llama_index_streaming_ext.events import (
     LLMCallFinished,
     StopEvent,
@@ -39,7 +35,7 @@ from llama_index_streaming_ext.events import (
     ToolCallResult,
     ToolOutputDelta,
 )
-from llama_index_streaming_ext.usage import Usage
+from llama_index_streaming_ext.events.usage import Usage
 
 MEMORY = cast("BaseMemory", ChatMemoryBuffer.from_defaults())  # pyright: ignore[reportUnknownMemberType]
 

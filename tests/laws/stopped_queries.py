@@ -30,8 +30,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import QueryEngineTool
 
 from llama_index_streaming_ext import StreamingChatEngine, StreamingQueryEngine
-from llama_index_streaming_ext.query.chat_response import AsyncLiveChatResponse, LiveChatResponse
-from llama_index_streaming_ext.query.response import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.query.chat.response import AsyncLiveChatResponse, LiveChatResponse
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 from llama_index_streaming_ext.testing.script.request import Request
 

@@ -24,7 +24,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 from openai.types.chat import ChatCompletionChunk
 
-from llama_index_streaming_ext.llm.fragments import ChunkReader, Fragment, Piece, reader_for
+from llama_index_streaming_ext.llm.chunks.reader import ChunkReader, Fragment, Piece, reader_for
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
 
 ASK = [ChatMessage(role="user", content="Hi")]

@@ -10,9 +10,9 @@ from llama_index.core.llms import LLM, ChatMessage, MockLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-from llama_index_streaming_ext.llm.asking import usage_kwargs
+from llama_index_streaming_ext.events.usage import Usage, usage_of
+from llama_index_streaming_ext.llm.request_options import usage_kwargs
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, text, usage
-from llama_index_streaming_ext.usage import Usage, usage_of
 
 ASK = [ChatMessage("Hi")]
 ASKED = {"stream_options": {"include_usage": True}}

@@ -33,7 +33,7 @@ from llama_index_streaming_ext.errors import (
     StreamTruncated,
     UndecodableRecord,
 )
-from llama_index_streaming_ext.llm.broken import translated
+from llama_index_streaming_ext.llm.error_translation import translated
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

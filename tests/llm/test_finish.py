@@ -10,11 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.llms import ChatMessage, MockLLM
 
-from llama_index_streaming_ext.llm.finish import (
-    Finish,
-    FinishReader,
-    reader_for,
-)
+from llama_index_streaming_ext.events.usage import says_the_end
+from llama_index_streaming_ext.llm.finish.reader import Finish, FinishReader, reader_for
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
@@ -27,7 +24,6 @@ from llama_index_streaming_ext.testing import (
     truncated,
     usage,
 )
-from llama_index_streaming_ext.usage import says_the_end
 
 ASK = [ChatMessage("Hi")]
 WIRE = Path(__file__).parents[1] / "data" / "wire"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.llms import MockLLM
 
-from llama_index_streaming_ext.llm.finish import Finish, reader_for
+from llama_index_streaming_ext.llm.finish.reader import Finish, reader_for
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 

@@ -8,13 +8,13 @@ import pytest
 from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-from llama_index_streaming_ext.llm.finish import (
+from llama_index_streaming_ext.llm.finish.reader import (
     Finish,
     FinishReader,
     reader_for,
     register_finish_reason,
 )
-from llama_index_streaming_ext.llm.wrap import wrap
+from llama_index_streaming_ext.llm.overlay import wrap
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 

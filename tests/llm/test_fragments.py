@@ -29,7 +29,7 @@ from reading_chunks import (
     shown,
 )
 
-from llama_index_streaming_ext.llm.fragments import Fragment, reader_for
+from llama_index_streaming_ext.llm.chunks.reader import Fragment, reader_for
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, parallel, text, thinking, tool_call
 from llama_index_streaming_ext.testing.strategies import chunkings
 

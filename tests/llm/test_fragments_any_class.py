@@ -9,7 +9,7 @@ import pytest
 from llama_index.core.base.llms.types import TextBlock
 from reading_chunks import Data, call, read_shown, shown
 
-from llama_index_streaming_ext.llm.fragments import Fragment
+from llama_index_streaming_ext.llm.chunks.reader import Fragment
 
 
 def test_growing_text_is_told_as_it_grows() -> None:

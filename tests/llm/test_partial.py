@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from llama_index_streaming_ext.llm.partial import GrowingObject
+from llama_index_streaming_ext.llm.partial_json import GrowingObject
 
 
 class Colour(Enum):

@@ -35,7 +35,7 @@ from reading_chunks import (
     shown,
 )
 
-from llama_index_streaming_ext.llm.fragments import reader_for
+from llama_index_streaming_ext.llm.chunks.reader import reader_for
 from llama_index_streaming_ext.testing import (
     FakeStreamingLLM,
     Turn,

@@ -18,7 +18,6 @@ from stopped_requests import STALLED, STORY, BeingAnswered
 
 from llama_index_streaming_ext import StreamingLLM
 from llama_index_streaming_ext.llm.closing import aclose, close
-from llama_index_streaming_ext.llm.threads import pumped
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
@@ -28,6 +27,7 @@ from llama_index_streaming_ext.testing import (
     text,
 )
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from llama_index_streaming_ext.threads.to_thread import pumped
 
 ASK = [ChatMessage("Hi")]
 METHODS = ["chat", "complete"]

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_index_streaming_ext.llm.threads import pumped
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, VirtualClock, text, wait
 from llama_index_streaming_ext.testing.clock.threads import idle_threads
+from llama_index_streaming_ext.threads.to_thread import pumped
 
 PATIENCE = 30
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")

@@ -27,7 +27,7 @@ from wrapped_llms import (
     wrapped,
 )
 
-from llama_index_streaming_ext.llm.wrap import inner_of, options_of
+from llama_index_streaming_ext.llm.overlay import inner_of, options_of
 
 
 @pytest.fixture(params=MAKERS)

@@ -21,7 +21,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter
 from wrapped_llms import CHATS, HI, MAKERS, OPTIONS, Album, Echo, Face, class_of, wrapped
 
-from llama_index_streaming_ext.llm.wrap import inner_of, options_of
+from llama_index_streaming_ext.llm.overlay import inner_of, options_of
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, tool_call
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from llama_index_streaming_ext.llm.wrap import inner_of, wrap
+from llama_index_streaming_ext.llm.overlay import inner_of, wrap
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 HI = [ChatMessage("hi")]

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import pytest
 
 from llama_index_streaming_ext.events import Event
-from llama_index_streaming_ext.query.completing import acomplete, complete, text_of_chunk
-from llama_index_streaming_ext.query.copying import copy_of
-from llama_index_streaming_ext.query.instrument import tracking
-from llama_index_streaming_ext.query.last_call import stream_last_call
-from llama_index_streaming_ext.query.observing import observe
-from llama_index_streaming_ext.query.tree import Place, Work
+from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
+from llama_index_streaming_ext.query.context.call_tree import Place, Work
+from llama_index_streaming_ext.query.engine_copy.copy import copy_of
+from llama_index_streaming_ext.query.response.complete import acomplete, complete, text_of_chunk
+from llama_index_streaming_ext.query.tracing.instrumentation import tracking
+from llama_index_streaming_ext.query.tracing.parts import observe
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 _E = TypeVar("_E", bound=Event)

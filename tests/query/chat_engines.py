@@ -24,7 +24,7 @@ from llama_index.core.chat_engine.types import BaseChatEngine
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from users_engines import library
 
-from llama_index_streaming_ext.query.chat import StreamingChatEngine
+from llama_index_streaming_ext.query.chat.engine import StreamingChatEngine
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 
 QUESTION = "How high is the lighthouse?"

@@ -65,7 +65,7 @@ from users_engines import (
     library,
 )
 
-from llama_index_streaming_ext.query.refining import hands_out_tokens
+from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens
 
 QUESTION = "How high is the lighthouse, and which boat goes there?"
 

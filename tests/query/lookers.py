@@ -11,12 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.query_engine import CustomQueryEngine
 
 from llama_index_streaming_ext import StreamingQueryEngine
-from llama_index_streaming_ext.events import (
-    Event,
-    LLMCallDelta,
-    LLMCallFinished,
-    LLMCallStarted,
-)
+from llama_index_streaming_ext.events import Event, LLMCallDelta, LLMCallFinished, LLMCallStarted
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 
 _E = TypeVar("_E", bound=Event)

@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 from llama_index.core.llms import LLM
 
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
-from llama_index_streaming_ext.query.loop_llms import on_loop
+from llama_index_streaming_ext.query.llms.loop_llms import on_loop
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 LONG = 10.0
 HELLO = Turn(text("Hel", "lo"))

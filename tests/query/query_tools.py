@@ -26,12 +26,7 @@ from llama_index_streaming_ext import (
     StreamingHandler,
     StreamingQueryEngineTool,
 )
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 
 E = TypeVar("E", bound=Event)
 

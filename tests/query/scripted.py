@@ -9,14 +9,7 @@ from typing import Any, NamedTuple
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    gate,
-    text,
-    tool_call,
-    wait,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text, tool_call, wait
 from llama_index_streaming_ext.testing.script.request import Request
 
 ANSWER_TOKENS = 12

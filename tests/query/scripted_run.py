@@ -17,8 +17,8 @@ from llama_index_streaming_ext.events.query import (
     QueryStarted,
     QueryStopped,
 )
-from llama_index_streaming_ext.record import Ending, Record
-from llama_index_streaming_ext.stream import EventStream
+from llama_index_streaming_ext.stream.event_stream import EventStream
+from llama_index_streaming_ext.stream.record import Ending, Record
 
 PATIENCE = 30
 

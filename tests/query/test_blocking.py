@@ -8,7 +8,7 @@ import pytest
 from llama_index.core.query_engine import CustomQueryEngine
 from query_tools import BlockingLibrary, engine
 
-from llama_index_streaming_ext.query.blocking import blocks_the_loop
+from llama_index_streaming_ext.query.engine_copy.blocking import blocks_the_loop
 
 
 class Custom(CustomQueryEngine):

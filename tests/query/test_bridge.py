@@ -16,9 +16,10 @@ from bridge_streams import LONG, Reader, Source, raising, soon
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
-from llama_index_streaming_ext.query.loop_thread import WouldDeadlock, background
 from llama_index_streaming_ext.testing import VirtualClock
+from llama_index_streaming_ext.threads.background_loop import WouldDeadlock, background
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 TAG = contextvars.ContextVar("TAG", default="none")
 

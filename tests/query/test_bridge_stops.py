@@ -13,7 +13,8 @@ import pytest
 from bridge_streams import LONG, Reader, Source, soon
 
 from llama_index_streaming_ext.errors import StreamStopped
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
 def test_stop_wakes_a_thread_that_waits_and_closes_the_stream() -> None:

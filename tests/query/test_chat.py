@@ -43,7 +43,7 @@ from llama_index_streaming_ext.events.query import (
     QueryStarted,
     SourcesRetrieved,
 )
-from llama_index_streaming_ext.query.chat_response import LiveChatResponse
+from llama_index_streaming_ext.query.chat.response import LiveChatResponse
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

@@ -26,13 +26,7 @@ from llama_index.core.memory import Memory
 
 from llama_index_streaming_ext import StreamingChatEngine
 from llama_index_streaming_ext.errors import LengthLimit
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    finish,
-    gate,
-    text,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, finish, gate, text
 
 ALL = (*NAMES, *MULTI_MODAL)
 

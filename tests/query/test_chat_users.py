@@ -21,12 +21,7 @@ from llama_index.core.types import Thread
 
 from llama_index_streaming_ext import StreamingChatEngine
 from llama_index_streaming_ext.errors import StreamingError
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    fail,
-    text,
-    wait,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, fail, text, wait
 
 SO_FAR = [("user", QUESTION), ("assistant", "It is")]
 

@@ -20,7 +20,12 @@ from llama_index.core.base.response.schema import (
 from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.query.completing import acomplete, afinished, complete, finished
+from llama_index_streaming_ext.query.response.complete import (
+    acomplete,
+    afinished,
+    complete,
+    finished,
+)
 
 PIECES = ("It is", " so.")
 

@@ -13,8 +13,8 @@ from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.response_synthesizers import ResponseMode
 
-from llama_index_streaming_ext.query.copying import copy_of, llms_of
-from llama_index_streaming_ext.query.survey import Survey, shape_for
+from llama_index_streaming_ext.query.engine_copy.copy import copy_of, llms_of
+from llama_index_streaming_ext.query.engine_copy.discovery import Survey, shape_for
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 MODES = [mode.value for mode in ResponseMode]

@@ -23,9 +23,9 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools import FunctionTool
 from pydantic import PrivateAttr
 
-from llama_index_streaming_ext.llm.streaming import StreamingLLM
-from llama_index_streaming_ext.query.copying import copy_of, llms_of
-from llama_index_streaming_ext.query.survey import Survey
+from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
+from llama_index_streaming_ext.query.engine_copy.copy import copy_of, llms_of
+from llama_index_streaming_ext.query.engine_copy.discovery import Survey
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 

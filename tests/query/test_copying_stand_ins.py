@@ -10,7 +10,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_selector import BaseSelector
 from llama_index.core.schema import QueryBundle
 
-from llama_index_streaming_ext.query.copying import copy_of
+from llama_index_streaming_ext.query.engine_copy.copy import copy_of
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 

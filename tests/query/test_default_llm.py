@@ -25,8 +25,9 @@ from llama_index_streaming_ext.events import (
     NotStreamed,
     RetrievalStarted,
 )
-from llama_index_streaming_ext.query.bridge import StopSignal, call
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, text, wait
+from llama_index_streaming_ext.threads.from_thread import call
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 WAYS = pytest.mark.parametrize("way", ["chat", "complete", "stream_chat", "stream_complete"])
 

@@ -14,7 +14,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import QueryBundle, TextNode
 
-from llama_index_streaming_ext.query.chat import StreamingChatEngine
+from llama_index_streaming_ext.query.chat.engine import StreamingChatEngine
 
 
 class Echo:

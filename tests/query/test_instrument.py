@@ -15,8 +15,8 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from llama_index_streaming_ext.events import RetrievalStarted, SourcesRetrieved
-from llama_index_streaming_ext.query.instrument import QueryHandler, tracking
-from llama_index_streaming_ext.query.tree import Place
+from llama_index_streaming_ext.query.context.call_tree import Place
+from llama_index_streaming_ext.query.tracing.instrumentation import QueryHandler, tracking
 
 
 class Finding(BaseRetriever):

@@ -39,8 +39,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.query.last_call import stream_last_call
-from llama_index_streaming_ext.query.refining import hands_out_tokens
+from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
+from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 WHOLE = {

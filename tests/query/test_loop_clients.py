@@ -13,10 +13,11 @@ import httpx
 import pytest
 from openai_on_loops import BOTH, LONG, astreamed, client_of, saying_hello, streamed, there
 
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
-from llama_index_streaming_ext.query.loop_llms import for_this_loop
+from llama_index_streaming_ext.query.llms.loop_llms import for_this_loop
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, gate, text
 from llama_index_streaming_ext.testing.network import checked_connects
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
 @pytest.fixture

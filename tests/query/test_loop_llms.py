@@ -30,15 +30,16 @@ from openai_on_loops import (
 from stopped_servers import CLOSED_WITHIN, served
 
 from llama_index_streaming_ext.errors import StreamStopped
-from llama_index_streaming_ext.llm.streaming import StreamingLLM
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
-from llama_index_streaming_ext.query.loop_llms import (
+from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
+from llama_index_streaming_ext.query.llms.loop_llms import (
     for_this_loop,
     on_loop,
     register_loop_llm,
     with_own_client,
 )
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, gate, text
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from contextvars import copy_context
 import pytest
 
 from llama_index_streaming_ext.errors import LoopClosed
-from llama_index_streaming_ext.query.bridge import StopSignal, call
-from llama_index_streaming_ext.query.loop_thread import (
+from llama_index_streaming_ext.threads.background_loop import (
     LoopThread,
     background,
     on_background_loop,
 )
+from llama_index_streaming_ext.threads.from_thread import call
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 LONG = 10.0
 

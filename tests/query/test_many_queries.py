@@ -16,7 +16,7 @@ from scripted import ScriptedLLM
 
 from llama_index_streaming_ext.events import LLMCallStarted, QueryFinished, SourcesRetrieved
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine
-from llama_index_streaming_ext.query.preparing import in_turn
+from llama_index_streaming_ext.query.prepare import in_turn
 
 MODES = ["compact", "tree_summarize", "refine", "simple_summarize"]
 QUESTIONS = [f"How high is the tower of lighthouse {number}?" for number in range(16)]

@@ -27,8 +27,8 @@ from stopped_servers import CLOSED_WITHIN, closed_after, served
 from llama_index_streaming_ext import StreamingChatEngine
 from llama_index_streaming_ext.errors import ConnectionLost
 from llama_index_streaming_ext.events import LLMCallDelta, LLMCallFinished
-from llama_index_streaming_ext.query.memory_llms import with_llms_seen
-from llama_index_streaming_ext.query.met_llm import met
+from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
+from llama_index_streaming_ext.query.llms.context_llm import met
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, fail, text, wait
 
 LONG_AGO = [

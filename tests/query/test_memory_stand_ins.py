@@ -10,8 +10,8 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.memory import BaseMemoryBlock, ChatMemoryBuffer, ChatSummaryMemoryBuffer
 from lookers import saying
 
-from llama_index_streaming_ext.query.memory_llms import with_llms_seen
-from llama_index_streaming_ext.query.met_llm import met
+from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
+from llama_index_streaming_ext.query.llms.context_llm import met
 
 
 class Block(BaseMemoryBlock[str]):

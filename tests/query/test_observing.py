@@ -34,7 +34,7 @@ from llama_index_streaming_ext.events import (
     SubAnswer,
     SubQuestion,
 )
-from llama_index_streaming_ext.query.observing import observe
+from llama_index_streaming_ext.query.tracing.parts import observe
 
 
 @pytest.fixture(autouse=True)

@@ -18,14 +18,10 @@ from llama_index.core.query_engine import (
     RetryQueryEngine,
 )
 
-from llama_index_streaming_ext.events import (
-    QueryStarted,
-    SubAnswer,
-    SubQuestion,
-)
-from llama_index_streaming_ext.query.last_call import stream_last_call
-from llama_index_streaming_ext.query.observing import observe
-from llama_index_streaming_ext.query.tree import Place
+from llama_index_streaming_ext.events import QueryStarted, SubAnswer, SubQuestion
+from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
+from llama_index_streaming_ext.query.context.call_tree import Place
+from llama_index_streaming_ext.query.tracing.parts import observe
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 
 

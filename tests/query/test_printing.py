@@ -13,7 +13,7 @@ import pytest
 from scripted_run import PATIENCE, ScriptedRun, failed_run, finished_run
 
 from llama_index_streaming_ext.errors import MissingDependency
-from llama_index_streaming_ext.query.response import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 
 
 class Terminal(io.StringIO):

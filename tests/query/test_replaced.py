@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
 
-from llama_index_streaming_ext.query.replaced import AsyncReplaced, Replaced
+from llama_index_streaming_ext.query.response.replaced import AsyncReplaced, Replaced
 
 PATIENCE = 30
 TOKENS = [str(number) for number in range(50)]

@@ -17,7 +17,7 @@ from scripted_run import PATIENCE, ScriptedRun, failed_run, finished_run, source
 
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.events import AnswerDelta, QueryFailed, QueryFinished, QueryStarted
-from llama_index_streaming_ext.query.response import LiveResponse
+from llama_index_streaming_ext.query.response.sync import LiveResponse
 
 WHOLE: dict[str, Callable[[LiveResponse], Any]] = {
     "str": str,

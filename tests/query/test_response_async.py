@@ -13,7 +13,7 @@ from scripted_run import ScriptedRun, failed_run, finished_run
 
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.events import AnswerDelta, QueryFinished, QueryStarted
-from llama_index_streaming_ext.query.response import AsyncLiveResponse
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse
 
 
 async def everything(tokens: AsyncIterable[Any]) -> list[Any]:

@@ -15,7 +15,7 @@ from llama_index.core.instrumentation.events.query import QueryEndEvent
 from scripted_run import ScriptedRun, failed_run, finished_run, source
 
 from llama_index_streaming_ext.errors import StreamStopped
-from llama_index_streaming_ext.query.response import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 
 Kind = type[LiveResponse] | type[AsyncLiveResponse]
 BOTH = pytest.mark.parametrize("kind", [LiveResponse, AsyncLiveResponse])

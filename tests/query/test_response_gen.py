@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_run import PATIENCE, ScriptedRun, finished_run
 
-from llama_index_streaming_ext.query.places import Place
-from llama_index_streaming_ext.query.response import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.query.response.position import Place
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 
 TOKENS = ["a", "b", "c", "d", "e"]
 

@@ -36,8 +36,8 @@ from llama_index_streaming_ext import (
     StreamingQueryEngine,
     stream_query,
 )
-from llama_index_streaming_ext.query.response import LiveResponse
-from llama_index_streaming_ext.query.response_async import AsyncLiveResponse
+from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
+from llama_index_streaming_ext.query.response.sync import LiveResponse
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

@@ -24,10 +24,11 @@ from openai_on_loops import HELLO, LONG, in_threads, saying_hello, tries
 from ready_python import ReadyPython
 from users_engines import Own
 
-from llama_index_streaming_ext.query.bridge import StopSignal, call
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine
-from llama_index_streaming_ext.query.loop_thread import WouldDeadlock
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text
+from llama_index_streaming_ext.threads.background_loop import WouldDeadlock
+from llama_index_streaming_ext.threads.from_thread import call
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
 def streaming(*parts: Any) -> StreamingQueryEngine:

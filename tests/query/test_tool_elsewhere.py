@@ -25,13 +25,7 @@ from llama_index_streaming_ext import (
     ToolCallResult,
     ToolOutputDelta,
 )
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    fail,
-    text,
-    tool_call,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text, tool_call
 
 
 @pytest.mark.parametrize("use_async", [None, *FACES])

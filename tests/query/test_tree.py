@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_index_streaming_ext.events import Event
-from llama_index_streaming_ext.query.tree import Place, Work
+from llama_index_streaming_ext.query.context.call_tree import Place, Work
 
 
 def _work(name: str = "q") -> Work:

@@ -35,10 +35,10 @@ from llama_index_streaming_ext.events import (
     SubAnswer,
     ToolCallDelta,
 )
-from llama_index_streaming_ext.query.chat import StreamingChatEngine
+from llama_index_streaming_ext.query.chat.engine import StreamingChatEngine
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine, stream_query
-from llama_index_streaming_ext.query.run import QueryRun
-from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.query.execution.query_run import QueryRun
+from llama_index_streaming_ext.stream.record import Record
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, gate, text
 
 TELLING = (

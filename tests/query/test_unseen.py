@@ -19,10 +19,10 @@ from pydantic import BaseModel
 
 from llama_index_streaming_ext import StreamingQueryEngine
 from llama_index_streaming_ext.events import Incomplete, LLMCallFinished, LLMCallStarted
-from llama_index_streaming_ext.query.instrument import tracking
-from llama_index_streaming_ext.query.options import QueryOptions
-from llama_index_streaming_ext.query.unseen import LLMSpans
-from llama_index_streaming_ext.query.within import query_here
+from llama_index_streaming_ext.query.context.current_query import query_here
+from llama_index_streaming_ext.query.context.options import QueryOptions
+from llama_index_streaming_ext.query.tracing.instrumentation import tracking
+from llama_index_streaming_ext.query.tracing.other_llm_calls import LLMSpans
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,

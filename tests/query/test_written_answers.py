@@ -12,7 +12,7 @@ from llama_index.core.selectors import LLMSingleSelector
 from llama_index.core.tools import QueryEngineTool
 
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine
-from llama_index_streaming_ext.query.run import QueryRun
+from llama_index_streaming_ext.query.execution.query_run import QueryRun
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 
 

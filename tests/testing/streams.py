@@ -20,7 +20,7 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallResult,
 )
-from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.stream.record import Record
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 from llama_index_streaming_ext.testing.contracts.sample_runs import records_of
 from llama_index_streaming_ext.testing.recording import Recording

@@ -27,11 +27,7 @@ from llama_index_streaming_ext.testing import (
     tool_call,
     usage,
 )
-from llama_index_streaming_ext.testing.cassette import (
-    ReplayLLM,
-    record_llm,
-    replay_llm,
-)
+from llama_index_streaming_ext.testing.cassette import ReplayLLM, record_llm, replay_llm
 from llama_index_streaming_ext.testing.wire.items import Dialect
 
 both_dialects = pytest.mark.parametrize("dialect", ["chat", "responses"])

@@ -17,15 +17,8 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 from real_classes import real
 
-from llama_index_streaming_ext.testing import (
-    Turn,
-    text,
-    tool_call,
-)
-from llama_index_streaming_ext.testing.cassette import (
-    Cassette,
-    replay_llm,
-)
+from llama_index_streaming_ext.testing import Turn, text, tool_call
+from llama_index_streaming_ext.testing.cassette import Cassette, replay_llm
 from llama_index_streaming_ext.testing.wire.items import Dialect
 
 both_dialects = pytest.mark.parametrize("dialect", ["chat", "responses"])

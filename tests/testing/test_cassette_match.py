@@ -13,11 +13,7 @@ from cassette_files import ASK, recorder
 from llama_index.core.llms import LLM, ChatMessage
 from real_classes import real
 
-from llama_index_streaming_ext.testing import (
-    FakeStreamingLLM,
-    Turn,
-    text,
-)
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 from llama_index_streaming_ext.testing.cassette import (
     Cassette,
     CassetteMismatch,

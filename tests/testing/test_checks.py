@@ -13,7 +13,7 @@ from streams import asks, calls, chunk, numbered, recorded, results
 
 from llama_index_streaming_ext import Event, Record, StopEvent
 from llama_index_streaming_ext.events import StepStateChanged, WorkflowFailedEvent
-from llama_index_streaming_ext.stream import Ending, EventStream
+from llama_index_streaming_ext.stream.event_stream import Ending, EventStream
 from llama_index_streaming_ext.testing import (
     FakeStreamingLLM,
     Recording,

@@ -13,9 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from llama_index_streaming_ext import (
-    FunctionAgent,
-)
+from llama_index_streaming_ext import FunctionAgent
 from llama_index_streaming_ext.testing import (
     ClockHeld,
     FakeStreamingLLM,

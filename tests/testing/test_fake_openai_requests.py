@@ -9,12 +9,7 @@ import httpx
 import pytest
 from fake_openai_ways import ASK, Model, Way, both_models, both_ways, deltas, first_text
 
-from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
-    Turn,
-    gate,
-    text,
-)
+from llama_index_streaming_ext.testing import FakeOpenAI, Turn, gate, text
 
 
 @both_ways

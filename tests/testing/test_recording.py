@@ -29,23 +29,10 @@ from streams import (
     shown,
 )
 
-from llama_index_streaming_ext import (
-    AgentInput,
-    AgentStream,
-    Event,
-    StopEvent,
-    Usage,
-)
-from llama_index_streaming_ext.events import (
-    StepStateChanged,
-)
-from llama_index_streaming_ext.stream import Ending, EventStream
-from llama_index_streaming_ext.testing import (
-    record,
-    record_sync,
-    tool_call,
-    usage,
-)
+from llama_index_streaming_ext import AgentInput, AgentStream, Event, StopEvent, Usage
+from llama_index_streaming_ext.events import StepStateChanged
+from llama_index_streaming_ext.stream.event_stream import Ending, EventStream
+from llama_index_streaming_ext.testing import record, record_sync, tool_call, usage
 
 NODES = [NodeWithScore(node=TextNode(text="Paris is sunny."), score=1.0)]
 

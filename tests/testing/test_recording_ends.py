@@ -24,12 +24,7 @@ from streams import (
 from workflows import Workflow, step
 from workflows.errors import WorkflowRuntimeError, WorkflowTimeoutError
 
-from llama_index_streaming_ext import (
-    Event,
-    StartEvent,
-    StopEvent,
-    stream_run,
-)
+from llama_index_streaming_ext import Event, StartEvent, StopEvent, stream_run
 from llama_index_streaming_ext.events import (
     WorkflowCancelledEvent,
     WorkflowFailedEvent,

@@ -22,11 +22,7 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallResult,
 )
-from llama_index_streaming_ext.testing import (
-    Recording,
-    record,
-    record_sync,
-)
+from llama_index_streaming_ext.testing import Recording, record, record_sync
 
 # --- what is asserted -----------------------------------------------------------------------------
 

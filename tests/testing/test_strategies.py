@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams import PATIENCE, calling, ours, upstreams, weather
 
 from llama_index_streaming_ext.errors import MissingDependency
-from llama_index_streaming_ext.stream import EventStream
+from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.testing import (
     CancelPoint,
     FakeOpenAI,

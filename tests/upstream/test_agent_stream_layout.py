@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llama_index_streaming_ext import AgentStream
-from llama_index_streaming_ext.compact import Compactor
+from llama_index_streaming_ext.stream.compaction import Compactor
 
 FIELDS: list[dict[str, Any]] = [
     {},

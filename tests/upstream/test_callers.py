@@ -16,7 +16,7 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_streaming_ext.query.callers import called_by_core
+from llama_index_streaming_ext.query.execution.callers import called_by_core
 
 
 class Asked(CustomQueryEngine):

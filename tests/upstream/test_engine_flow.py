@@ -28,7 +28,7 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.query.refining import hands_out_tokens, stream_steps
+from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens, stream_steps
 
 from .llms import SyncLLM
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .codeact import CodeActSplitter
-from .pieces import Kind, Piece
-from .react import ReActSplitter
+from llama_index_streaming_ext.agents.scaffolding.codeact import CodeActSplitter
+from llama_index_streaming_ext.agents.scaffolding.pieces import Kind, Piece
+from llama_index_streaming_ext.agents.scaffolding.react import ReActSplitter
 
 __all__ = ["CodeActSplitter", "Kind", "Piece", "ReActSplitter"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pieces import Piece, Trimmer, Unread, joined
+from llama_index_streaming_ext.agents.scaffolding.pieces import Piece, Trimmer, Unread, joined
 
 _OPEN = "<execute>"
 _CLOSE = "</execute>"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .arguments import ObjectEnd
-from .pieces import Kind, Piece, Trimmer, Unread, joined
+from llama_index_streaming_ext.agents.scaffolding.arguments import ObjectEnd
+from llama_index_streaming_ext.agents.scaffolding.pieces import Kind, Piece, Trimmer, Unread, joined
 
 _THOUGHT = "Thought:"
 _ANSWER = "Answer:"

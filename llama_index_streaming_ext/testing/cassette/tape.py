@@ -16,10 +16,7 @@ from llama_index_streaming_ext.testing.cassette.binding import Binding, bind
 from llama_index_streaming_ext.testing.cassette.direct import DirectTake
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
 from llama_index_streaming_ext.testing.cassette.file import Contents, RecordedCall, Writer, read
-from llama_index_streaming_ext.testing.cassette.overlay import (
-    overlaid,
-    overlay_class,
-)
+from llama_index_streaming_ext.testing.cassette.overlay import overlaid, overlay_class
 from llama_index_streaming_ext.testing.cassette.recording import Recorder
 from llama_index_streaming_ext.testing.cassette.replay_llm import ReplayLLM, described_by
 from llama_index_streaming_ext.testing.cassette.replaying import Replayer, Shelf

@@ -26,7 +26,7 @@ from llama_index_streaming_ext.events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
-from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.stream.record import Record
 
 SECRETS = {
     "errors": "secret-of-an-exception",

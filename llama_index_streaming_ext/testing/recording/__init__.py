@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeAlias, cast
 from pydantic_core import from_json
 
 from llama_index_streaming_ext.events import Event, InternalDispatchEvent
-from llama_index_streaming_ext.outcome import Fold, Outcome, Status, ToolCallState
-from llama_index_streaming_ext.record import Record
-from llama_index_streaming_ext.stream import EventStream
+from llama_index_streaming_ext.events.usage import Usage, usage_of
+from llama_index_streaming_ext.stream.event_stream import EventStream
+from llama_index_streaming_ext.stream.outcome import Outcome, Status
+from llama_index_streaming_ext.stream.record import Record
+from llama_index_streaming_ext.stream.snapshot import Fold, ToolCallState
 from llama_index_streaming_ext.testing.recording.timeline import delta_of, kind_of, table
-from llama_index_streaming_ext.usage import Usage, usage_of
 
 Origin: TypeAlias = Literal["log", "records", "handler", "events", "chunks", "text"]
 """What was recorded: a whole log, a reader of records, the handler of an upstream workflow, a bare

@@ -27,9 +27,9 @@ from llama_index_streaming_ext.events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
-from llama_index_streaming_ext.outcome import Outcome, Status
-from llama_index_streaming_ext.record import Record
-from llama_index_streaming_ext.stream import EventStream
+from llama_index_streaming_ext.stream.event_stream import EventStream
+from llama_index_streaming_ext.stream.outcome import Outcome, Status
+from llama_index_streaming_ext.stream.record import Record
 from llama_index_streaming_ext.testing.recording import Origin, Recording, outcome_of
 from llama_index_streaming_ext.testing.recording.timeline import kind_of
 

@@ -18,7 +18,7 @@ from llama_index_streaming_ext.events import (
     ToolCallResult,
     WorkflowFailedEvent,
 )
-from llama_index_streaming_ext.record import Record
+from llama_index_streaming_ext.stream.record import Record
 
 _WIDTH = 60
 _KIND_WIDTH = 22

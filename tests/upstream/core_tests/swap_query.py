@@ -78,7 +78,7 @@ def swap() -> list[str]:
         The swapped methods (`llama_index.core.chat_engine.simple.SimpleChatEngine.chat`), sorted.
     """
     # Ours are made from core's, so they have to be there first.
-    importlib.import_module("llama_index_streaming_ext.query.chat")
+    importlib.import_module("llama_index_streaming_ext.query.chat.engine")
     places = list(_places())
     for owner, name, ours in places:
         setattr(owner, name, _through(vars(owner)[name], ours))
@@ -188,7 +188,7 @@ def _engine_of(synthesizer: Any, nodes: Any) -> Any:
 
 def _chatting(name: str) -> Method:
     """A method of a chat engine, through ours."""
-    from llama_index_streaming_ext.query.chat import StreamingChatEngine
+    from llama_index_streaming_ext.query.chat.engine import StreamingChatEngine
 
     def chat(engine: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(StreamingChatEngine(engine), name)(*args, **kwargs)

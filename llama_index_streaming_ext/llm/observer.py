@@ -1,0 +1,174 @@
+"""Where LLM calls are made: what `StreamingLLM` writes of them, and into what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal, TypeAlias
+
+from llama_index_streaming_ext.events import Event, LLMCallStarted
+from llama_index_streaming_ext.stream.deltas import Arguments
+from llama_index_streaming_ext.stream.origin import current_origin, running_id
+
+OnIncomplete = Literal["event", "raise"]
+
+Teller: TypeAlias = Callable[[str, str, str | None, Any], None]
+"""What a call tells what it says: its id, the text, the thought, and the provider's chunk."""
+
+_current: ContextVar[Site | None] = ContextVar(
+    "llama_index_streaming_ext.llm.observer", default=None
+)
+
+
+class Calls:
+    """The LLM calls of a run.
+
+    Attributes:
+        open: those that are going on, by their ids: what to write of each that is broken off.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[str, Callable[[], Event]] = {}
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """The number of the next call, from 1."""
+        return next(self._numbers)
+
+    def broken_off(self) -> list[Event]:
+        """What is to be written of the calls that are going on when the run has ended."""
+        return [broken_off() for broken_off in list(self.open.values())]
+
+
+# Calls that belong to no run are told apart all the same.
+_alone = Calls()
+
+
+class Site:
+    """A place where LLM calls are made, such as a step of a run.
+
+    Args:
+        run_id: the run that the calls belong to.
+        write: writes an event into its stream, from any thread.
+        calls: the calls of the run; None where nobody counts them.
+        room: waits until the run's readers are less than so many records behind; None where
+            nobody knows them.
+
+    Attributes:
+        run_id: as given.
+        agent: the agent that asks, None where it is no agent.
+        iteration: how many times the agent has asked in this run, from 1.
+        on_incomplete: what to do about an answer that is not whole; None for what the LLM is
+            set to.
+        hears_text: whether it is told the text, too, which the caller gets as well.
+        takes_text: whether it writes the text itself, so that the caller needs the last chunk only.
+        max_lead: how many chunks the LLM may be ahead of the readers; None for any number.
+    """
+
+    agent: str | None = None
+    iteration: int | None = None
+    on_incomplete: OnIncomplete | None = None
+    hears_text = False
+    takes_text = False
+    max_lead: int | None = None
+
+    def __init__(
+        self,
+        run_id: str,
+        write: Callable[[Event], None],
+        calls: Calls | None = None,
+        room: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.write = write
+        self._room = room
+        # Where the run is not ours, several sites of it must not give the same number.
+        self.calls = calls or _alone
+
+    def call_id(self) -> str:
+        """The id of the next call."""
+        return f"{self.run_id}-{self.calls.number()}"
+
+    async def begin(self, started: LLMCallStarted) -> None:
+        """A call is going to be made; what comes after this in the log is written after it."""
+        self.begin_sync(started)
+
+    def begin_sync(self, started: LLMCallStarted) -> None:
+        """A call is going to be made, by synchronous code."""
+        self.write(started)
+
+    def takes(self, call_id: str) -> bool:
+        """Whether it writes the text of a call that has begun itself."""
+        return self.takes_text
+
+    def opened(self, call_id: str) -> None:
+        """The LLM has taken a call that streams."""
+
+    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+        """A call goes on, where the site takes or hears the text.
+
+        Args:
+            call_id: the call.
+            delta: the text that is added.
+            thinking: the thought that is added.
+            raw: the provider's chunk.
+        """
+        raise NotImplementedError
+
+    def teller(self, call_id: str) -> Teller:
+        """What a call that has begun tells its text to: `text`, or what does the same faster."""
+        return self.text
+
+    def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
+        """The model begins to write the arguments of a tool call."""
+        origin = current_origin()._replace(call_id=call_id, tool_id=tool_id)
+        return Arguments(tool_id, tool_name, index, origin)
+
+    def argument(self, series: Arguments, delta: str) -> None:
+        """A tool call's arguments go on."""
+        token = series.next(0.0, delta)
+        self.write(token.event())
+
+    def has_room(self) -> bool:
+        """Whether the readers are certainly near enough, so that `room` need not be asked."""
+        return False
+
+    async def room(self, lead: int) -> int:
+        """Wait until the readers are less than `lead` chunks behind.
+
+        Returns:
+            How many more chunks may be read before it has to be asked again.
+        """
+        if self._room is not None:
+            await self._room(lead)
+        return 0
+
+    def room_sync(self, lead: int) -> None:
+        """What `room` does, in a thread that may block."""
+
+
+def current_site() -> Site | None:
+    """The site of the LLM call that is being made here, None outside of one.
+
+    A site belongs to its run: a run that is started inside another one's step inherits the
+    context of that step, but not its site.
+    """
+    site = _current.get()
+    return site if site is not None and running_id() == site.run_id else None
+
+
+def lone_call_id() -> str:
+    """The id of a call that belongs to no run."""
+    return f"call-{_alone.number()}"
+
+
+@contextmanager
+def at(site: Site | None) -> Generator[None, None, None]:
+    """LLM calls in this context are made at a site."""
+    token = _current.set(site)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,248 @@
+"""Have the answer of a chat engine said token by token, while core's own `chat()` is at work.
+
+Core's `stream_chat()` hands the answer to a thread or task that writes it into a queue and the
+memory: that one hangs, is late and loses tokens (U60). So core's `chat()` and `achat()` run, which
+have none; only what makes the answer in them is made to stream, in the turn's copy of the engine:
+
+| engine | what makes its answer |
+|---|---|
+| Simple | the `chat` of its LLM |
+| Context, CondensePlusContext | the synthesizer that `_get_response_synthesizer` makes |
+| MultiModalContext, MultiModalCondensePlusContext | its own `synthesize` |
+| CondenseQuestion | the `query` of its query engine |
+
+Each tells the answer to the turn and gives core the complete one. Core does all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.chat_engine import (
+    CondensePlusContextChatEngine,
+    CondenseQuestionChatEngine,
+    ContextChatEngine,
+    SimpleChatEngine,
+)
+from llama_index.core.chat_engine.multi_modal_condense_plus_context import (
+    MultiModalCondensePlusContextChatEngine,
+)
+from llama_index.core.chat_engine.multi_modal_context import MultiModalContextChatEngine
+from llama_index.core.response_synthesizers import Refine
+from llama_index.core.schema import QueryBundle
+from llama_index.core.tools import ToolOutput
+
+from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
+from llama_index_streaming_ext.query.answer_stream.refine import stream_refine
+from llama_index_streaming_ext.query.chat.turn import ChatRun
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, Face, shadow, state_of
+from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
+
+_Ask = Callable[..., Any]
+_Args = tuple[Any, ...]
+_Named = dict[str, Any]
+
+
+def say_answer(engine: Any, run: ChatRun) -> bool:
+    """Have an engine tell its answer to a turn as it comes, if it is known where that is made.
+
+    Args:
+        engine: the turn's own copy of a chat engine (`copy_of`), which is changed.
+        run: the turn.
+
+    Returns:
+        Whether its `chat` and `achat` are core's, so that it is known.
+    """
+    for kinds, change in _KINDS:
+        if isinstance(engine, kinds) and all(_is_cores(engine, name) for name in ("chat", "achat")):
+            change(engine, run)
+            return True
+    return False
+
+
+def _is_cores(engine: object, name: str) -> bool:
+    home = next((cls.__module__ for cls in type(engine).__mro__ if name in vars(cls)), "")
+    return home.startswith("llama_index.core.")
+
+
+# Simple: its LLM
+
+
+def _simple(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
+
+    def chat(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        # It is the only call, so that it is known before it is made.
+        run.answering = True
+        heard = _Heard()
+        chunks: Any = llm.stream_chat(*args, **kwargs)
+        run.say_sync(StreamingResponse(heard.read(chunks)))
+        return heard.whole(run.text)
+
+    async def achat(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        run.answering = True
+        heard = _Heard()
+        chunks: Any = await llm.astream_chat(*args, **kwargs)
+        await run.say(AsyncStreamingResponse(heard.aread(chunks)))
+        return heard.whole(run.text)
+
+    state = state_of(engine)
+    llm = state["_llm"]
+    state["_llm"] = Face(llm, {"chat": chat, "achat": achat}, by=run)
+
+
+class _Heard:
+    """The chunks of an LLM, of which the last has all but, maybe, the text."""
+
+    def __init__(self) -> None:
+        self._last: ChatResponse | None = None
+
+    def read(self, chunks: Generator[ChatResponse, None, None]) -> Generator[str, None, None]:
+        try:
+            for chunk in chunks:
+                self._last = chunk
+                yield chunk.delta or ""
+        finally:
+            chunks.close()
+
+    async def aread(self, chunks: AsyncGenerator[ChatResponse, None]) -> AsyncGenerator[str, None]:
+        try:
+            async for chunk in chunks:
+                self._last = chunk
+                yield chunk.delta or ""
+        finally:
+            await chunks.aclose()
+
+    def whole(self, text: str) -> ChatResponse:
+        """The response that the chunks add up to."""
+        last = self._last
+        if last is None:
+            return ChatResponse(message=ChatMessage(content=text, role=MessageRole.ASSISTANT))
+        if (last.message.content or "") == text:
+            return last.model_copy(update={"delta": None})
+        others = [block for block in last.message.blocks if not isinstance(block, TextBlock)]
+        blocks = [*others, TextBlock(text=text)]
+        message = last.message.model_copy(update={"blocks": blocks})
+        return last.model_copy(update={"delta": None, "message": message})
+
+
+# Context and condense-plus-context: the synthesizer
+
+
+def _synthesized(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
+
+    def made(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        synthesizer = ask(*args, **{**kwargs, "streaming": True})
+        if isinstance(synthesizer, Refine):
+            stream_refine(synthesizer)
+        synthesizing(run.work, synthesizer)
+        shadow(synthesizer, "synthesize", _saying(run), by=run)
+        shadow(synthesizer, "asynthesize", _asaying(run), by=run)
+        return synthesizer
+
+    shadow(engine, "_get_response_synthesizer", made, by=run)
+    _found(engine, run)
+    _condensing(engine, run)
+
+
+def _multi_modal(engine: Any, run: ChatRun) -> None:
+    run.said_by_call = True
+    say, asay = _saying(run, streaming=True), _asaying(run, streaming=True)
+    shadow(engine, "synthesize", say, by=run)
+    shadow(engine, "asynthesize", asay, by=run)
+    _found(engine, run)
+    _condensing(engine, run)
+
+
+def _saying(run: ChatRun, **options: Any) -> Around:
+    def synthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
+        return run.say_sync(ask(*args, **{**kwargs, **options}))
+
+    return synthesize
+
+
+def _asaying(run: ChatRun, **options: Any) -> Around:
+    async def asynthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
+        return await run.say(await ask(*args, **{**kwargs, **options}))
+
+    return asynthesize
+
+
+def _found(engine: Any, run: ChatRun) -> None:
+    """Tell the turn what its retriever was asked, before the answer is made of it."""
+
+    def tell(args: _Args, nodes: Any) -> Any:
+        asked = args[0].query_str if isinstance(args[0], QueryBundle) else str(args[0])
+        run.tool_outputs = [
+            ToolOutput(
+                tool_name="retriever",
+                content=str(nodes),
+                raw_input={"message": asked},
+                raw_output=nodes,
+            )
+        ]
+        return nodes
+
+    async def atell(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        return tell(args, await ask(*args, **kwargs))
+
+    shadow(engine, "_get_nodes", lambda ask, args, named: tell(args, ask(*args, **named)), by=run)
+    shadow(engine, "_aget_nodes", atell, by=run)
+
+
+def _condensing(engine: Any, run: ChatRun) -> None:
+    """Say of the call that makes one question of a conversation what it is for."""
+    if hasattr(engine, "_condense_question"):
+        shadow(engine, "_condense_question", working(run.work, "condense"), by=run)
+        shadow(engine, "_acondense_question", aworking(run.work, "condense"), by=run)
+
+
+# Condense-question: the query engine
+
+
+def _queried(engine: Any, run: ChatRun) -> None:
+    inner = state_of(engine)["_query_engine"]
+    # A user's engine may make its answer of several calls.
+    run.said_by_call = type(inner).__module__.startswith("llama_index.")
+
+    def tell(args: _Args, response: Any) -> Any:
+        found = list(getattr(response, "source_nodes", None) or [])
+        asked = args[0].query_str if isinstance(args[0], QueryBundle) else str(args[0])
+        run.tool_outputs = [
+            ToolOutput(
+                tool_name="query_engine",
+                content="",
+                raw_input={"query": asked},
+                raw_output=Response(None, source_nodes=found),
+            )
+        ]
+        return response
+
+    def query(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
+        # Core has just set that it is not to stream (U60), so it is set here, on our copy.
+        stream_last_call(inner, is_async=False)
+        return run.say_sync(tell(args, ask(*args, **kwargs)))
+
+    async def aquery(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
+        stream_last_call(inner, is_async=True)
+        return await run.say(tell(args, await ask(*args, **kwargs)))
+
+    # It is the user's own where it is no BaseQueryEngine but has its methods: a proxy, a mock.
+    state_of(engine)["_query_engine"] = Face(inner, {"query": query, "aquery": aquery}, by=run)
+    _condensing(engine, run)
+
+
+_KINDS: tuple[tuple[Any, Callable[[Any, ChatRun], None]], ...] = (
+    (SimpleChatEngine, _simple),
+    (ContextChatEngine | CondensePlusContextChatEngine, _synthesized),
+    (MultiModalContextChatEngine | MultiModalCondensePlusContextChatEngine, _multi_modal),
+    (CondenseQuestionChatEngine, _queried),
+)

@@ -1,0 +1,117 @@
+"""What `stream_chat()` and `astream_chat()` give: the responses of queries, with upstream's names.
+
+They are core's `StreamingAgentChatResponse` by `isinstance`, too, and have what is read of one. It
+has no queue and no writer, since nothing is written for one reader only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+from llama_index.core.chat_engine import types
+from llama_index.core.tools import ToolOutput
+
+from llama_index_streaming_ext.query.chat.turn import ChatRun
+from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
+from llama_index_streaming_ext.query.response.base import Held
+from llama_index_streaming_ext.query.response.fields import LiveFields
+from llama_index_streaming_ext.query.response.printing import print_token
+from llama_index_streaming_ext.query.response.sync import LiveResponse
+from llama_index_streaming_ext.threads.to_thread import pumped
+
+_Fields = LiveFields[Any] if TYPE_CHECKING else object
+_Upstream: Any = object if TYPE_CHECKING else types.StreamingAgentChatResponse
+
+
+class ChatFields(_Fields):
+    """What upstream's chat responses have besides those of queries."""
+
+    _sources: list[ToolOutput] | None = None
+
+    @property
+    def response(self) -> str:
+        """The text so far, also after a failure or a stop."""
+        said = self._own.get("response_txt")
+        return said if said is not None else self._answer.text
+
+    @response.setter
+    def response(self, value: str) -> None:
+        self._own["response_txt"] = value
+
+    @property
+    def unformatted_response(self) -> str:
+        """The text so far."""
+        return self.response
+
+    @property
+    def sources(self) -> list[ToolOutput]:
+        """What was asked for the answer: there before its first token."""
+        if self._sources is not None:
+            return self._sources
+        run = self._chat_run()
+        return run.tool_outputs if run is not None else []
+
+    @sources.setter
+    def sources(self, value: list[ToolOutput]) -> None:
+        self._sources = value
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self._answer.done
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What it failed with, or that it was stopped; None if it is whole, and before the end."""
+        return self._answer.error
+
+    def _chat_run(self) -> ChatRun | None:
+        run = self._held.run if self._held is not None else None
+        return run if isinstance(run, ChatRun) else None
+
+
+class LiveChatResponse(ChatFields, LiveResponse, _Upstream):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
+    """The answer of `stream_chat()`: all that the answer of a query is, and upstream's names.
+
+    with chat_engine.stream_chat("Why?") as response:
+        response.print_response_stream()
+    """
+
+    async def async_response_gen(self) -> AsyncGenerator[str, None]:
+        """The tokens from the start, for a task."""
+        answer: Any = self._answer
+        reading = answer.tokens() if isinstance(answer, Held) else pumped(answer.tokens_sync)
+        async with aclosing(cast("AsyncGenerator[str, None]", reading)) as tokens:
+            async for token in tokens:
+                yield token
+
+    async def aprint_response_stream(self) -> None:
+        """Print the answer as it comes, from a task."""
+        async with aclosing(self.async_response_gen()) as tokens:
+            async for token in tokens:
+                print_token(token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Wait for the end: what is pickled is the whole answer, with its sources."""
+        return *super().__reduce__(), {"_sources": self.sources}
+
+
+class AsyncLiveChatResponse(ChatFields, AsyncLiveResponse, _Upstream):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
+    """The answer of `astream_chat()`: all that the answer of an async query is, likewise.
+
+    async with await chat_engine.astream_chat("Why?") as response:
+        async for token in response.async_response_gen():
+            print(token, end="")
+    """
+
+    async def aprint_response_stream(self) -> None:
+        """Print the answer as it comes, as upstream's: without an end of the line."""
+        async with aclosing(self.async_response_gen()) as tokens:
+            async for token in tokens:
+                print_token(token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is pickled is the whole answer, with its sources; a live one cannot be."""
+        return *super().__reduce__(), {"_sources": self.sources}

@@ -1,0 +1,121 @@
+"""Which query is at work in a context, and whether one of its LLMs is being asked there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from llama_index_streaming_ext.query.context.call_tree import Work
+
+_T = TypeVar("_T")
+
+
+class Within:
+    """A query, for the contexts that it works in.
+
+    Args:
+        work: the tree of its work.
+        outer: the query that it is asked in, None if there is none.
+
+    Attributes:
+        work: the tree of its work.
+        outer: the query that it is asked in, None if there is none.
+        over: whether it has ended.
+        going_on: what core's instrumentation has told the beginning of, by the ids of the spans:
+            for each kind of work its own.
+    """
+
+    def __init__(self, work: Work, outer: Within | None) -> None:
+        self.work = work
+        self.outer = outer
+        self.over = False
+        self.going_on: dict[str, dict[str, Any]] = {}
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """What is going on of a kind, by the ids of the spans."""
+        return self.going_on.setdefault(kind, {})
+
+
+_within: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_query", default=None)
+_asking: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_asking", default=None)
+
+innermost = _within.get
+"""What was the innermost query in this context, None outside of all: the quickest look there is.
+
+It may be over. Whoever is called for every token of a process looks here first.
+"""
+
+
+def query_here() -> Within | None:
+    """The innermost query that is at work in this context, None outside of one.
+
+    What was started during a query, and goes on after it, has its context, but is no part of it.
+    """
+    query = innermost()
+    while query is not None and query.over:
+        query = query.outer
+    return query
+
+
+@contextmanager
+def within(work: Work) -> Generator[Within]:
+    """In this context, and in copies of it, that query is at work."""
+    query = Within(work, query_here())
+    token = _within.set(query)
+    try:
+        yield query
+    finally:
+        query.over = True
+        _within.reset(token)
+
+
+@contextmanager
+def asking() -> Generator[None]:
+    """In this context an LLM of the query is asked, by what sees it: what it does is its own."""
+    token = _asking.set(query_here())
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def begin_asking(query: Within | None) -> Within | None:
+    """Begin what `asking` does; `end_asking` takes what this returns. For every chunk of a stream.
+
+    Args:
+        query: the query that is at work here.
+    """
+    before = _asking.get()
+    _asking.set(query)
+    return before
+
+
+def end_asking(before: Within | None) -> None:
+    """End what `begin_asking` has begun.
+
+    Not by a token: a stream that is collected as garbage ends in another context.
+    """
+    _asking.set(before)
+
+
+async def ask_seen(
+    ask: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Ask an LLM of the query, as in `asking`."""
+    with asking():
+        return await ask(*args, **kwargs)
+
+
+def asking_alone(make: Callable[[], _T]) -> _T:
+    """Ask an LLM of the query in a context that is there for that call only, to its end."""
+    _asking.set(query_here())
+    return make()
+
+
+def is_asking() -> bool:
+    """Whether what is done here is done by an LLM of the query that is seen already."""
+    query = _asking.get()
+    return query is not None and query is query_here()

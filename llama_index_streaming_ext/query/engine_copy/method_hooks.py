@@ -1,0 +1,170 @@
+"""How something is put around the methods of one object, and of no other of its class.
+
+Where the object is the query's own, its method is shadowed by a `Shadow`, an attribute of that
+name. Where it may be the user's, whoever holds it gets a `Face` of it instead. Either way what is
+put around a method is an `Around`, which is told how to ask for what the method does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from llama_index_streaming_ext.query.engine_copy.shapes import shape_of
+
+Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Called instead of a method, with the method and the arguments; async where that is."""
+
+_T = TypeVar("_T")
+
+
+def state_of(obj: object) -> dict[str, Any]:
+    """The attributes of an object, past its properties, its setters and pydantic's checks."""
+    return obj.__dict__
+
+
+class Shadow:
+    """A method of one object, with something around it.
+
+    Args:
+        owner: the object.
+        name: the name of the method.
+        around: what is put around it.
+        by: who put it there.
+    """
+
+    __slots__ = ("_around", "_inner", "_name", "_owner", "by")
+
+    def __init__(self, owner: object, name: str, around: Around, by: object) -> None:
+        self._owner = owner
+        self._name = name
+        self._around = around
+        self._inner: Any = state_of(owner).get(name)
+        self.by = by
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the method does, with what is around it."""
+        return self._around(self._method(), args, kwargs)
+
+    def of(self, owner: object) -> Shadow:
+        """The same around the method of another object."""
+        shadow = Shadow(owner, self._name, self._around, self.by)
+        inner = self._inner
+        shadow._inner = inner.of(owner) if isinstance(inner, Shadow) else inner
+        return shadow
+
+    def is_by(self, by: object) -> bool:
+        """Whether this, or one around which it is, was put there by `by`."""
+        return self.by is by or (isinstance(self._inner, Shadow) and self._inner.is_by(by))
+
+    def _method(self) -> Callable[..., Any]:
+        if self._inner is not None:
+            return self._inner
+        # Past the attributes of the owner, where this is found.
+        cls = type(self._owner)
+        for base in cls.__mro__:
+            if self._name in vars(base):
+                return vars(base)[self._name].__get__(self._owner, cls)
+        # What stands for something else has its methods by this only.
+        delegated: Any = getattr(cls, "__getattr__")  # noqa: B009 # pyright knows of none
+        return delegated(self._owner, self._name)
+
+
+def shadow(owner: object, name: str, around: Around, *, by: object) -> None:
+    """Put something around a method of one object, which must be the query's own.
+
+    It is done once for every `by`. Pydantic's objects are written to past their setters.
+    """
+    before = state_of(owner).get(name)
+    if not (isinstance(before, Shadow) and before.is_by(by)):
+        state_of(owner)[name] = Shadow(owner, name, around, by)
+
+
+class Face:
+    """What stands for an object: the object itself, with something around some of its methods.
+
+    `isinstance` takes it for the object. What is set on it is set on the object.
+    """
+
+    __slots__ = ("_face_by", "_face_hooks", "_face_part")
+
+    def __init__(self, part: object, hooks: Mapping[str, Around], *, by: object) -> None:
+        object.__setattr__(self, "_face_part", part)
+        object.__setattr__(self, "_face_hooks", hooks)
+        object.__setattr__(self, "_face_by", by)
+
+    @property
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] -- no setter
+        return part_of(self).__class__
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(part_of(self), name)
+        around = hooks_of(self).get(name)
+        return found if around is None else _Hooked(found, around)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(part_of(self), name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the object."""
+        return part_of(self)(*args, **kwargs)
+
+
+class _Hooked:
+    """A method of a part, as its face has it."""
+
+    def __init__(self, method: Callable[..., Any], around: Around) -> None:
+        self._method = method
+        self._around = around
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._around(self._method, args, kwargs)
+
+
+def is_face(obj: object, by: object = None) -> bool:
+    """Whether it is the face of something, and one made by `by` if that is given."""
+    return type(obj) is Face and (by is None or object.__getattribute__(obj, "_face_by") is by)
+
+
+def part_of(face: object) -> Any:
+    """What a face stands for."""
+    return object.__getattribute__(face, "_face_part")
+
+
+def hooks_of(face: object) -> Mapping[str, Around]:
+    """What a face puts around methods, by their names."""
+    return object.__getattribute__(face, "_face_hooks")
+
+
+def with_part(face: object, part: object) -> Any:
+    """The same face of another object."""
+    return Face(part, hooks_of(face), by=object.__getattribute__(face, "_face_by"))
+
+
+class _Same:
+    """A twin holds what the object holds."""
+
+    def of(self, held: Any) -> Any:
+        return held
+
+    def plain(self, held: Any) -> Any:
+        return held
+
+
+_SAME = _Same()
+
+
+def twin(obj: _T) -> _T:
+    """A shallow copy of an object: it can be set otherwise, and shadows are those of its methods.
+
+    No code of its class is run.
+    """
+    if is_face(obj):
+        return with_part(obj, twin(part_of(obj)))
+    shape = shape_of(obj)
+    new = shape.shell(obj, _SAME)
+    shape.fill(new, obj, _SAME)
+    for name, held in list(state_of(new).items()):
+        if isinstance(held, Shadow):
+            state_of(new)[name] = held.of(new)
+    return new

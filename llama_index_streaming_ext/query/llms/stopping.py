@@ -1,0 +1,81 @@
+"""LLM calls that stop with their query, in the task or the thread that makes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any
+
+from llama_index_streaming_ext.query.context.current_query import (
+    begin_asking,
+    end_asking,
+    query_here,
+)
+from llama_index_streaming_ext.query.context.options import Stop
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
+
+
+async def stoppable(chunks: AsyncGenerator[Any, None], stop: Stop) -> AsyncGenerator[Any, None]:
+    """The chunks, until the query is stopped: then the reading task is cancelled.
+
+    The engine of a synchronous query may run parts of itself on event loops of its own, and so may
+    threads of an asynchronous one.
+    """
+    remove, query = _cancel_with(stop), query_here()
+    try:
+        # An LLM may ask another one as late as between two chunks.
+        while True:
+            before = begin_asking(query)
+            try:
+                chunk = await chunks.__anext__()
+            except StopAsyncIteration:
+                return
+            finally:
+                end_asking(before)
+            yield chunk
+    finally:
+        remove()
+        await chunks.aclose()
+
+
+async def or_stopped(answering: Awaitable[Any], stop: Stop) -> Any:
+    """What is awaited, unless the query is stopped: then the waiting task is cancelled."""
+    remove = _cancel_with(stop)
+    try:
+        return await answering
+    finally:
+        remove()
+
+
+def _cancel_with(stop: Stop) -> Callable[[], None]:
+    """Cancel the running task when the query is stopped."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if stop.signal is None or loop is stop.loop:
+        return lambda: None
+
+    def cancel() -> None:
+        if task is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    return stop.signal.on_stop(cancel)
+
+
+def until_stopped(
+    chunks: Generator[Any, None, None], stop: StopSignal | None
+) -> Generator[Any, None, None]:
+    """The chunks of an LLM that must be asked in this thread: a stop shows with the next one."""
+    query = query_here()
+    try:
+        while True:
+            before = begin_asking(query)
+            try:
+                chunk = next(chunks, None)
+            finally:
+                end_asking(before)
+            if chunk is None:
+                return
+            if stop is not None:
+                stop.check()
+            yield chunk
+    finally:
+        chunks.close()

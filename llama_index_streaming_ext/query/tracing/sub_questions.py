@@ -1,0 +1,269 @@
+"""Who is asked what: engines within an engine, sub-questions, steps, and what selectors choose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.query_engine import CustomQueryEngine
+
+from llama_index_streaming_ext.events.query import (
+    EngineSelected,
+    QueryStarted,
+    StepQuery,
+    SubAnswer,
+    SubQuestion,
+)
+from llama_index_streaming_ext.query.context.call_tree import Place, Work
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, shadow
+from llama_index_streaming_ext.query.response.complete import afinished, complete, finished
+
+_Ask = Callable[..., Any]
+_Args = tuple[Any, ...]
+_Named = dict[str, Any]
+
+
+def asked_engine(work: Work, engine: BaseQueryEngine) -> None:
+    """Around the methods by which an engine within an engine is asked: `QueryStarted`, once each.
+
+    Core's engines ask by `query`, and some by `_query`, which `query` asks, too.
+    """
+    asked = _Asked(work, type(engine).__name__)
+    # A custom engine's `_query` is there to say that there is none.
+    names = ("query",) if isinstance(engine, CustomQueryEngine) else ("query", "_query")
+    for name in names:
+        prefixed = "_aquery" if name == "_query" else "aquery"
+        shadow(engine, name, asked.query, by=work)
+        shadow(engine, prefixed, asked.aquery, by=work)
+
+
+class _Asked:
+    """Around the `query` and `_query` of one engine."""
+
+    def __init__(self, work: Work, engine: str) -> None:
+        self._work = work
+        self._engine = engine
+        self._own: set[str] = set()
+
+    def query(self, ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        with self._announced(args, kwargs):
+            return ask(*args, **kwargs)
+
+    async def aquery(self, ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        with self._announced(args, kwargs):
+            return await ask(*args, **kwargs)
+
+    @contextmanager
+    def _announced(self, args: _Args, kwargs: _Named) -> Generator[None]:
+        here = self._work.current().call_id
+        if here in self._own:
+            yield
+            return
+        call_id, query = self._work.new_id(), question_in(args, kwargs)
+        self._work.write(
+            QueryStarted(call_id=call_id, parent_id=here, query=query, engine=self._engine)
+        )
+        self._own.add(call_id)
+        with self._work.at_work(None, call_id):
+            yield
+
+
+def selecting(work: Work) -> dict[str, Around]:
+    """Around a selector: `EngineSelected`."""
+
+    def select(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        with work.at_work("select") as place:
+            selected = ask(*args, **kwargs)
+        return _told(work, place, selected, args, kwargs)
+
+    async def aselect(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        with work.at_work("select") as place:
+            selected = await ask(*args, **kwargs)
+        return _told(work, place, selected, args, kwargs)
+
+    return {"select": select, "aselect": aselect}
+
+
+def _told(work: Work, place: Place, selected: Any, args: _Args, kwargs: _Named) -> Any:
+    choices: Sequence[Any] = args[0] if args else kwargs["choices"]
+    chosen = selected.selections
+    work.write(
+        EngineSelected(
+            call_id=work.new_id(),
+            parent_id=place.call_id,
+            names=[_name_of(choices, one.index) for one in chosen],
+            reasons=[one.reason for one in chosen],
+        )
+    )
+    return selected
+
+
+def _name_of(choices: Sequence[Any], index: int) -> str:
+    # An LLM may choose what is not there; core raises that error a moment later.
+    name = getattr(choices[index], "name", None) if 0 <= index < len(choices) else None
+    return name or f"engine {index}"
+
+
+@dataclass
+class _Pending:
+    """A sub-question that is not answered yet."""
+
+    call_id: str
+    parent_id: str
+    index: int
+    question: str
+    tool_name: str
+
+
+class Questions:
+    """The sub-questions of one engine, from when they are made up to their answers.
+
+    Args:
+        work: the tree of the query's work.
+        tools: the names of the engines that can be asked; None if that is not known.
+    """
+
+    def __init__(self, work: Work, tools: Collection[str | None] | None = None) -> None:
+        self._work = work
+        self._tools = tools
+        self._pending: list[_Pending] = []
+        self._lock = threading.Lock()
+
+    def generating(self) -> dict[str, Around]:
+        """Around a question generator: `SubQuestion`."""
+
+        def generate(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            with self._work.at_work("sub_questions") as place:
+                made = ask(*args, **kwargs)
+            return self._made(made, place)
+
+        async def agenerate(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            with self._work.at_work("sub_questions") as place:
+                made = await ask(*args, **kwargs)
+            return self._made(made, place)
+
+        return {"generate": generate, "agenerate": agenerate}
+
+    def answering(self, tool_name: str | None) -> dict[str, Around]:
+        """Around the engine of that name: `SubAnswer`, also where core hides that it failed.
+
+        What it gives back is complete: core takes the text of it at once (U57).
+        """
+
+        def query(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            pending = self._taken(tool_name, question_in(args, kwargs))
+            if pending is None:
+                return ask(*args, **kwargs)
+            with self._answered(pending) as answer:
+                answer.append(finished(ask(*args, **kwargs)))
+            return answer[0]
+
+        async def aquery(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            pending = self._taken(tool_name, question_in(args, kwargs))
+            if pending is None:
+                return await ask(*args, **kwargs)
+            with self._answered(pending) as answer:
+                answer.append(await afinished(await ask(*args, **kwargs)))
+            return answer[0]
+
+        return {"query": query, "aquery": aquery}
+
+    def _made(self, made: Sequence[Any], place: Place) -> Any:
+        for index, one in enumerate(made):
+            call_id = self._work.new_id()
+            pending = _Pending(call_id, place.call_id, index, one.sub_question, one.tool_name)
+            self._work.write(
+                SubQuestion(
+                    call_id=call_id,
+                    parent_id=place.call_id,
+                    index=index,
+                    question=pending.question,
+                    tool_name=pending.tool_name,
+                )
+            )
+            if self._tools is not None and pending.tool_name not in self._tools:
+                # Core looks it up, and hides that there is none.
+                self._tell(pending, error=f"KeyError: {pending.tool_name!r}")
+            elif self._tools is not None:
+                with self._lock:
+                    self._pending.append(pending)
+        return made
+
+    def _taken(self, tool_name: str | None, question: str) -> _Pending | None:
+        """The first such question that nobody has taken, best of the engine that asks now."""
+        here = self._work.current().call_id
+        with self._lock:
+            fits = [
+                one
+                for one in self._pending
+                if (one.tool_name, one.question) == (tool_name, question)
+            ]
+            fits.sort(key=lambda one: one.parent_id != here)
+            if fits:
+                self._pending.remove(fits[0])
+        return fits[0] if fits else None
+
+    @contextmanager
+    def _answered(self, pending: _Pending) -> Generator[list[Any]]:
+        answer: list[Any] = []
+        try:
+            with self._work.at_work("sub_answer", pending.call_id):
+                yield answer
+        except Exception as error:
+            self._tell(pending, error=f"{type(error).__name__}: {error}")
+            raise
+        self._tell(pending, answer=complete(answer[0]))
+
+    def _tell(
+        self, pending: _Pending, *, answer: str | None = None, error: str | None = None
+    ) -> None:
+        self._work.write(
+            SubAnswer(
+                call_id=pending.call_id,
+                parent_id=pending.parent_id,
+                index=pending.index,
+                question=pending.question,
+                answer=answer,
+                error=error,
+            )
+        )
+
+
+class Steps:
+    """Around the engine that is asked step by step: `StepQuery`."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._counts: dict[str, int] = {}
+
+    def hooks(self) -> dict[str, Around]:
+        """What is put around its methods."""
+
+        def query(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            with self._step(args, kwargs):
+                return ask(*args, **kwargs)
+
+        async def aquery(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+            with self._step(args, kwargs):
+                return await ask(*args, **kwargs)
+
+        return {"query": query, "aquery": aquery}
+
+    @contextmanager
+    def _step(self, args: _Args, kwargs: _Named) -> Generator[None]:
+        here, call_id = self._work.current().call_id, self._work.new_id()
+        index = self._counts[here] = self._counts.get(here, -1) + 1
+        question = question_in(args, kwargs)
+        self._work.write(StepQuery(call_id=call_id, parent_id=here, index=index, question=question))
+        with self._work.at_work("step", call_id):
+            yield
+
+
+def question_in(args: _Args, kwargs: _Named) -> str:
+    """What is asked, of the arguments of any method that asks."""
+    query = args[0] if args else next(iter(kwargs.values()))
+    return str(getattr(query, "query_str", query))

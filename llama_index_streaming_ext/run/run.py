@@ -1,0 +1,382 @@
+"""A run of an upstream workflow, pumped into its log.
+
+Upstream's stream may end early (U6), never (U5), or be read by somebody else (U1). A `Run` reads
+it once, for everybody, and races it against the run's result, so that its log always ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from workflows import Context
+from workflows.errors import (
+    WorkflowCancelledByUser,
+    WorkflowTimeoutError,
+)
+from workflows.handler import WorkflowHandler
+
+from llama_index_streaming_ext.errors import RunCancelled, RunLost
+from llama_index_streaming_ext.events import (
+    Event,
+    StopEvent,
+    WorkflowCancelledEvent,
+    WorkflowFailedEvent,
+    WorkflowTimedOutEvent,
+)
+from llama_index_streaming_ext.llm.observer import Calls, Site, at
+from llama_index_streaming_ext.run.attempts import Attempts
+from llama_index_streaming_ext.run.endings import (
+    ending_said,
+    said_both_ways,
+    tells_of,
+    terminal_event,
+)
+from llama_index_streaming_ext.run.pump import HOLD, Pump
+from llama_index_streaming_ext.run.step_writer import writing_straight
+from llama_index_streaming_ext.run.stream_events import PlainReaders
+from llama_index_streaming_ext.stream.event_stream import EventStream
+from llama_index_streaming_ext.stream.record import Ending
+
+logger = logging.getLogger("llama_index_streaming_ext")
+
+# Turns of the event loop in which all that was published before a result is certainly in the log.
+_SETTLE_TURNS = 3
+
+_ENDINGS: dict[str, type[StopEvent]] = {
+    "cancelled": WorkflowCancelledEvent,
+    "failed": WorkflowFailedEvent,
+    "timed_out": WorkflowTimedOutEvent,
+}
+
+_runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+
+
+@atexit.register
+def _report_all() -> None:
+    """What nobody has asked for until the process ends, nobody will."""
+    for run in list(_runs.values()):
+        run.report()
+
+
+def current_run() -> Run | None:
+    """The run whose step is being executed, None outside of one.
+
+    It is found by the public tag that upstream sets, which also reaches executor threads. A bare
+    ContextVar would make a nested child write into its parent's log.
+    """
+    run_id = active_instrument_tags.get().get("llamaindex.run_id")
+    return find_run(run_id) if isinstance(run_id, str) else None
+
+
+def find_run(run_id: str) -> Run | None:
+    """The run of that id, None if there is none in this process (any more)."""
+    return _runs.get(run_id)
+
+
+class Run:
+    """One run: upstream's handler, the log that it is pumped into, and how to end it.
+
+    Args:
+        upstream: the handler of a run that has just been started.
+        keep_raw: as for `EventStream`.
+        guarded: whether the steps of this run are ours, so that `kill` reaches them.
+        direct: whether what its steps write may go straight into the log.
+
+    Attributes:
+        upstream: upstream's handler.
+        stream: the log.
+        loop: the event loop that the run lives on.
+        handler: the handler that users have, weakly.
+        guarded: as given.
+        pump: the way of the events into the log.
+        plain: the readers that `stream_events()` gives.
+        llm_calls: the LLM calls that its steps make.
+        attempts: how often its steps were begun with the same input.
+    """
+
+    def __init__(
+        self,
+        upstream: WorkflowHandler,
+        *,
+        keep_raw: bool = False,
+        guarded: bool = False,
+        direct: bool = False,
+    ) -> None:
+        self.upstream = upstream
+        self.stream = EventStream(upstream.run_id, keep_raw=keep_raw)
+        self.loop = asyncio.get_running_loop()
+        self.guarded = guarded
+        self.handler: weakref.ref[Any] | None = None
+        self._shutting_down = False
+        self.pump = Pump(self.stream, direct=direct)
+        self.pump.on_end = self._finish
+        self.plain = PlainReaders(self.stream)
+        self.llm_calls = Calls()
+        self.attempts = Attempts()
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._children: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._parent: weakref.ref[Run] | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
+        self.stream.written_on(self.loop, self._finish)
+        self._join_parent()
+        self._stand_in_for(upstream.ctx)
+        _runs[upstream.run_id] = self
+        self._result: asyncio.Task[StopEvent] = asyncio.create_task(upstream.stop_event_result())
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    # What the handler needs
+
+    async def result(self) -> StopEvent:
+        """Upstream's stop event; raises what upstream raises.
+
+        Being cancelled here cancels the run, as upstream does, but at once and with all its steps.
+        """
+        self.stream.outcome_asked = True
+        try:
+            stop = await asyncio.shield(self._result)
+        except asyncio.CancelledError:
+            if not self._result.done():
+                self.kill()
+            raise
+        finally:
+            if self._result.done():
+                # When this is over, nothing of the run is left that would keep its id.
+                await asyncio.wait({self._supervisor})
+        return stop
+
+    def kill(self) -> None:
+        """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
+        if not self._is_here():
+            self._from_elsewhere(self.kill)
+            return
+        self._cancel_steps()
+        self._result.cancel()
+        # Cancelled hard, upstream forgets the task that waits for its mail; any mail ends it.
+        self.upstream.ctx.send_event(Event())
+
+    def _cancel_steps(self) -> None:
+        for step in list(self._steps):
+            # Cancelled once is enough: twice would break off a step's own cleaning up.
+            if not step.cancelling():
+                step.cancel()
+
+    def detach(self) -> None:
+        """Go on when the run in whose step this one was started is cancelled."""
+        parent = self._parent() if self._parent is not None else None
+        if parent is not None:
+            parent._children.discard(self)
+        self._parent = None
+
+    @contextmanager
+    def working(self) -> Generator[None, None, None]:
+        """The current task works on a step of this run.
+
+        It is cancelled with the run, and the tokens that the step writes go straight into the log.
+        """
+        task = asyncio.current_task()
+        if task is None or task in self._steps:
+            # A step that calls the one it overrides.
+            yield
+            return
+        self._steps.add(task)
+        try:
+            with self.writing():
+                yield
+        finally:
+            self._steps.discard(task)
+
+    @contextmanager
+    def writing(self) -> Generator[None, None, None]:
+        """What the current step writes goes into the log, and so do the LLM calls that it makes."""
+        ctx = Context.get_step_context()
+        writing = writing_straight(ctx, self.pump, self.loop) if self.pump.direct else nullcontext()
+        with writing:
+            # Looked up now: while it is written straight, the context's method is another one.
+            write, room = ctx.write_event_to_stream, self.stream.room
+            with at(Site(self.upstream.run_id, write, self.llm_calls, room)):
+                yield
+
+    # The pump
+
+    async def _supervise(self) -> None:
+        """Pump until upstream has a result, and see that the log ends with it."""
+        pumping = asyncio.create_task(self.pump.run(self.upstream.ctx))
+        try:
+            await asyncio.wait({self._result})
+            await self._settle(pumping)
+            self._finish()
+            pumping.cancel()
+            await asyncio.wait({pumping})
+        except asyncio.CancelledError:
+            # The loop is being shut down (asyncio.run cancels every task).
+            self._shutting_down = True
+            self.kill()
+            raise
+        finally:
+            self._finish()
+            # A lost run is cleaned up by the garbage collector, when its loop is long closed.
+            if not self.loop.is_closed():
+                pumping.cancel()
+                pumping.add_done_callback(_report_a_broken_pump)
+
+    async def _settle(self, pumping: asyncio.Task[None]) -> None:
+        """Wait until all that was published before the result is in the log."""
+        for _ in range(_SETTLE_TURNS):
+            await asyncio.sleep(0)
+        stop_came = self.pump.stop_came
+        if self._result.cancelled() or stop_came.is_set() or pumping.done():
+            return
+        # Runtimes that publish over a network may be late with the last event.
+        waiting = asyncio.create_task(stop_came.wait())
+        await asyncio.wait({waiting, pumping}, timeout=HOLD, return_when="FIRST_COMPLETED")
+        waiting.cancel()
+
+    # The end
+
+    def _finish(self) -> None:
+        """Write the terminal record, once."""
+        if self.stream.closed:
+            return
+        self.pump.on_end = None
+        ending = self._ending()
+        last = self.pump.settle(lambda held: self._announces(held, ending))
+        last = last or terminal_event(ending)
+        self.pump.break_off_calls(self.llm_calls.broken_off())
+        self.stream.close(said_both_ways(last), ending)
+        self._after(ending)
+
+    def _after(self, ending: Ending) -> None:
+        """The log is closed: nobody may go on working for it."""
+        if ending.status == "lost":
+            return
+        self._cancel_steps()
+        if ending.status != "completed":
+            for child in list(self._children):
+                child.cancel_soon()
+        if self.handler is None or self.handler() is None:
+            self.report()
+
+    def cancel_soon(self) -> None:
+        """Cancel the run from synchronous code: hard where its steps obey, else as users do."""
+        if self.stream.done:
+            return
+        if not self._is_here():
+            self._from_elsewhere(self.cancel_soon)
+            return
+        if self.guarded:
+            self.kill()
+            return
+        cancelling = self.loop.create_task(self.upstream.cancel_run())
+        self._cancelling.add(cancelling)
+        cancelling.add_done_callback(self._cancelling.discard)
+
+    def _is_here(self) -> bool:
+        """Whether this is the run's own loop: tasks may be touched nowhere else."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    def _from_elsewhere(self, call: Callable[[], None]) -> None:
+        # A loop that is closed has lost the run already.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(call)
+
+    def report(self) -> None:
+        """Log a failure that nobody has asked for, once (U4: upstream says nothing at all)."""
+        error = self.stream.failure
+        if error is None or self.stream.outcome_asked:
+            return
+        self.stream.outcome_asked = True
+        logger.error(
+            "Run '%s' failed, and nobody asked for its outcome: %r",
+            self.upstream.run_id,
+            error,
+            exc_info=error,
+        )
+
+    def _ending(self) -> Ending:
+        result = self._result
+        said = self.pump.last_stop
+        if not result.done():
+            if self.loop.is_closed():
+                return Ending("lost", error=RunLost(self.upstream.run_id))
+            if said is None or self._shutting_down:
+                return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
+            return ending_said(said)
+        if result.cancelled():
+            return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
+        error = result.exception()
+        if error is None:
+            stop = result.result()
+            return Ending("completed", stop.result if type(stop) is StopEvent else stop)
+        # A step may raise what a child run of its own ended with: then this run has failed.
+        if tells_of(said, error):
+            return Ending("failed", error=error)
+        if isinstance(error, WorkflowCancelledByUser):
+            return Ending("cancelled", error=error)
+        if isinstance(error, WorkflowTimeoutError):
+            steps = said.active_steps if isinstance(said, WorkflowTimedOutEvent) else []
+            return Ending("timed_out", error=error, steps=tuple(steps))
+        return Ending("failed", error=error)
+
+    def _announces(self, held: StopEvent, ending: Ending) -> bool:
+        """Whether a streamed StopEvent is the one that the run ended with."""
+        if ending.status == "completed":
+            # Other runtimes than the basic one hand out copies.
+            if not self._result.done():
+                return True
+            stop = self._result.result()
+            return held is stop or (type(held) is type(stop) and not self.pump.behind)
+        return isinstance(held, _ENDINGS.get(ending.status, ()))
+
+    def _stand_in_for(self, ctx: Context[Any]) -> None:
+        """Whoever reads upstream's context or handler reads the log.
+
+        So nobody can take events away from it. An instance attribute shadows the method (U16), for
+        as long as the context is that of this run: its store is another one in the next.
+        """
+        read_log = functools.partial(self.plain.open, internal=True)
+        ctx.__dict__["stream_events"] = functools.partial(
+            _stream_events, weakref.ref(ctx), _store_of(ctx), read_log
+        )
+
+    def _join_parent(self) -> None:
+        """A run that is started inside another run's step is cancelled with it."""
+        parent = current_run()
+        if parent is not None and not parent.stream.done:
+            parent._children.add(self)
+            self._parent = weakref.ref(parent)
+
+
+def _report_a_broken_pump(pumping: asyncio.Task[None]) -> None:
+    if not pumping.cancelled() and pumping.exception() is not None:
+        logger.error("Upstream's stream cannot be read", exc_info=pumping.exception())
+
+
+def _stream_events(
+    ctx: weakref.ref[Context[Any]],
+    store: object,
+    read_log: Callable[[], AsyncGenerator[Event, None]],
+) -> AsyncGenerator[Event, None]:
+    """What a context's `stream_events()` gives: the log, while its store is that of our run."""
+    there = ctx()
+    if there is None or _store_of(there) is store:
+        return read_log()
+    return type(there).stream_events(there)
+
+
+def _store_of(ctx: Context[Any]) -> object:
+    """The state store of the run that a context is at, None where its runtime has none."""
+    try:
+        return ctx.store
+    except RuntimeError:
+        return None

@@ -1,0 +1,217 @@
+"""How far the writer of a log may run ahead of its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from llama_index_streaming_ext.log.memory import ThreadWaiter, Waiter, resolve
+from llama_index_streaming_ext.stream.cursor import Cursor
+
+# How often a writer that waits looks whether the log was closed meanwhile, or the event loop of a
+# reader, which nobody is told of, seconds.
+_LOOK = 0.25
+
+
+class Lead:
+    """The readers of a log, as its writer sees them.
+
+    Args:
+        newest: gives the number of the newest entry.
+        closed: whether the log is closed, so that nothing more is written.
+
+    Attributes:
+        cursors: the readers that are attached, with the event loop of each; None for a thread.
+        unbounded: whether the writer may go on however few have been read.
+    """
+
+    def __init__(self, newest: Callable[[], int], closed: Callable[[], bool]) -> None:
+        self.cursors: dict[Cursor[Any], asyncio.AbstractEventLoop | None] = {}
+        self.unbounded = False
+        self._newest = newest
+        self._closed = closed
+        self._furthest = 0
+        self._waiting: set[Waiter] = set()
+        self._napping: set[Waiter] = set()
+        # Reentrant: garbage may be collected under it, and in it a reader, which then detaches.
+        self._lock = threading.RLock()
+
+    @property
+    def waiters(self) -> int:
+        """How many wait at this moment: writers for readers, and readers that nap."""
+        return len(self._waiting) + len(self._napping)
+
+    # Readers
+
+    def attached(self, cursor: Cursor[Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """A reader begins.
+
+        Args:
+            cursor: the reader.
+            loop: the event loop that it reads on, None for a thread.
+        """
+        with self._lock:
+            self.cursors[cursor] = loop
+
+    def detached(self, cursor: Cursor[Any]) -> None:
+        """A reader has gone."""
+        with self._lock:
+            self.cursors.pop(cursor, None)
+            self._furthest = max(self._furthest, cursor.seq)
+        self.came_on()
+
+    def came_on(self) -> None:
+        """A reader has read all that there is."""
+        if not self._waiting:
+            return
+        with self._lock:
+            waiting, self._waiting = self._waiting, set()
+        _resolve_all(waiting)
+
+    def nap(self, seconds: float) -> None:
+        """Let a reader's thread wait, until the writer waits for it, or the log is closed."""
+        waiter = ThreadWaiter()
+        with self._napper(waiter):
+            if not (self._waiting or self._closed()):
+                waiter.wait(seconds)
+
+    async def anap(self, seconds: float) -> None:
+        """What `nap` does, for a reader that is a task."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        with self._napper(waiter):
+            if not (self._waiting or self._closed()):
+                await _at_most(waiter, seconds)
+
+    @contextmanager
+    def _napper(self, waiter: Waiter) -> Generator[None, None, None]:
+        """A reader naps: `wake` resolves its waiter."""
+        with self._lock:
+            self._napping.add(waiter)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._napping.discard(waiter)
+
+    def wake(self) -> None:
+        """The writer waits for readers, or has ended: there is nothing to nap for."""
+        if self._napping:
+            with self._lock:
+                napping, self._napping = self._napping, set()
+            _resolve_all(napping)
+
+    def nudge(self) -> None:
+        """Wake the readers that nap on the running loop, where that costs the writer nothing.
+
+        A thread that is woken beside a writer at work fights it for the interpreter.
+        """
+        if not self._napping:
+            return
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            here = {waiter for waiter in self._napping if _is_on(waiter, loop)}
+            self._napping -= here
+        resolve(here)
+
+    def unbind(self) -> None:
+        """Let the writer go on to the end."""
+        self.unbounded = True
+        self.came_on()
+
+    # The writer
+
+    async def room(self, lead: int) -> None:
+        """Wait until no attached reader is `lead` entries behind, or more.
+
+        Where nobody is attached there is room: what nobody reads holds nobody up.
+        """
+        await self._until(lambda: self._newest() - self._slowest() < lead)
+
+    async def demand(self, lead: int) -> int:
+        """Wait until the reader that has come furthest is less than `lead` entries behind.
+
+        What nobody reads does not go on.
+
+        Returns:
+            The number of entries that may be written before it has to be asked again.
+        """
+        await self._until(lambda: self._newest() - self._fastest() < lead)
+        return self._granted(lead)
+
+    def demand_sync(self, lead: int) -> int:
+        """What `demand` does, for a writer that is a thread."""
+        while not self._is_free(lead):
+            waiter = ThreadWaiter()
+            with self._waiting_writer(waiter):
+                self.wake()
+                while not self._is_free(lead) and not waiter.wait(_LOOK):
+                    pass
+        return self._granted(lead)
+
+    def _granted(self, lead: int) -> int:
+        return sys.maxsize if self.unbounded else self._fastest() + lead
+
+    def _is_free(self, lead: int) -> bool:
+        return self.unbounded or self._closed() or self._newest() - self._fastest() < lead
+
+    async def _until(self, there_is_room: Callable[[], bool]) -> None:
+        while not (self.unbounded or self._closed() or there_is_room()):
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            with self._waiting_writer(waiter):
+                self.wake()
+                # A reader of another thread may have come on before it was told to say so.
+                if self.unbounded or self._closed() or there_is_room():
+                    return
+                await _at_most(waiter, _LOOK)
+
+    @contextmanager
+    def _waiting_writer(self, waiter: Waiter) -> Generator[None, None, None]:
+        """The writer waits: `came_on` resolves its waiter."""
+        with self._lock:
+            self._waiting.add(waiter)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.discard(waiter)
+
+    def _slowest(self) -> int:
+        with self._lock:
+            # Nobody can go on with a reader whose loop is closed, nor close it.
+            seqs = [
+                cursor.seq
+                for cursor, loop in self.cursors.items()
+                if loop is None or not loop.is_closed()
+            ]
+        return min(seqs, default=self._newest())
+
+    def _fastest(self) -> int:
+        with self._lock:
+            return max(self._furthest, *(cursor.seq for cursor in self.cursors), 0)
+
+
+async def _at_most(waiter: asyncio.Future[None], seconds: float) -> None:
+    """Wait on a future of the running loop, for so long at most; it is done then."""
+    timer = waiter.get_loop().call_later(seconds, resolve, [waiter])
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+def _is_on(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
+    return not isinstance(waiter, ThreadWaiter) and waiter.get_loop() is loop
+
+
+def _resolve_all(waiters: Iterable[Waiter]) -> None:
+    for waiter in waiters:
+        if isinstance(waiter, ThreadWaiter):
+            waiter.set_result(None)
+        else:
+            with suppress(RuntimeError):  # a loop that is closed waits for nobody
+                waiter.get_loop().call_soon_threadsafe(resolve, [waiter])

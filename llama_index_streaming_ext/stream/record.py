@@ -1,0 +1,40 @@
+"""What a log is made of, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from llama_index_streaming_ext.events import Event
+from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
+from llama_index_streaming_ext.stream.outcome import Status
+
+
+class Record(NamedTuple):
+    """An event in a log.
+
+    Records are shared by all readers: take a copy of the event before you change it.
+
+    Attributes:
+        seq: 1, 2, 3, ... without gaps.
+        ts: when it was written, Unix seconds; never goes back.
+        event: the event.
+        terminal: True for the last record of a run, and only for that.
+        origin: the agent, LLM call, tool call and attempt that it comes from, as far as known.
+    """
+
+    seq: int
+    ts: float
+    event: Event
+    terminal: bool = False
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, as its writer says it."""
+
+    status: Status
+    result: Any = None
+    error: BaseException | None = None
+    steps: tuple[str, ...] = ()
