@@ -8,7 +8,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from ready_python import ReadyPython, ready_python
+
+from tests.support.ready_python import ReadyPython, ready_python
 
 pytest_plugins = ["pytester"]
 

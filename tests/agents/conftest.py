@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
-from llm_kinds import KINDS, LLMs, llms_of
+
+from tests.support.agents.llm_kinds import KINDS, LLMs, llms_of
 
 
 @pytest.fixture(params=KINDS)

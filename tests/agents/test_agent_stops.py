@@ -13,8 +13,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from provider_llms import DIALECTS, real
-from stopped_requests import STALLED, STORY, BeingAnswered
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
@@ -29,6 +27,8 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.testing import FakeOpenAI, ReceivedRequest, Turn, tool_call, usage
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.provider_llms import DIALECTS, real
+from tests.support.stopped_requests import STALLED, STORY, BeingAnswered
 
 PATIENCE = 30.0
 """Seconds after which a test has failed, instead of waiting for ever."""

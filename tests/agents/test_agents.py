@@ -20,7 +20,6 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
-from llm_kinds import LLMs
 from workflows.testing import WorkflowTestRunner
 
 from llama_index_streaming_ext import (
@@ -39,6 +38,7 @@ from llama_index_streaming_ext import (
     stream_run,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
+from tests.support.agents.llm_kinds import LLMs
 
 
 def weather(city: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms import MockLLM
-from provider_llms import DIALECTS, real, recorded
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -37,6 +36,7 @@ from llama_index_streaming_ext.testing import (
     tool_call,
 )
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.provider_llms import DIALECTS, real, recorded
 
 
 def weather(city: str) -> str:

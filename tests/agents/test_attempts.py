@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 import pytest
-from llm_kinds import LLMs
 from workflows.retry_policy import retry_policy, stop_after_attempt, wait_none
 
 from llama_index_streaming_ext import (
@@ -34,6 +33,7 @@ from llama_index_streaming_ext import (
 from llama_index_streaming_ext.run.attempts import Attempts
 from llama_index_streaming_ext.stream.origin import current_origin
 from llama_index_streaming_ext.testing import Turn, fail, text, tool_call
+from tests.support.agents.llm_kinds import LLMs
 
 THRICE = retry_policy(wait=wait_none(), stop=stop_after_attempt(3))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from llm_kinds import LLMs
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
@@ -18,6 +17,7 @@ from llama_index_streaming_ext import (
     TruncatedToolCall,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text, tool_call
+from tests.support.agents.llm_kinds import LLMs
 
 CALLS = (LLMCallStarted, LLMCallFinished)
 

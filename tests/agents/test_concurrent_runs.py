@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from llm_kinds import LLMs, result_id
-
 from llama_index_streaming_ext import (
     AgentStream,
     AgentWorkflow,
@@ -24,6 +22,7 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.testing import Request, Turn, check_stream, text, tool_call
 from llama_index_streaming_ext.testing.script.request import message_text
+from tests.support.agents.llm_kinds import LLMs, result_id
 
 
 def said_by_user(request: Request) -> str:

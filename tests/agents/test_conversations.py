@@ -11,11 +11,11 @@ import pytest
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
-from llm_kinds import LLMs
 
 from llama_index_streaming_ext import AgentWorkflow, Context, FunctionAgent
 from llama_index_streaming_ext.testing import Turn, gate, text
 from llama_index_streaming_ext.testing.script.request import message_text
+from tests.support.agents.llm_kinds import LLMs
 
 
 def talking(llms: LLMs, *answers: str) -> FunctionCallingLLM:

@@ -6,11 +6,7 @@
 
 from typing import Any
 
-from flows import Note, Notes, check_ending, notes, records
-from forwards import Outer, asks, forwarded, own
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
-from llm_kinds import LLMs
-from tool_runs import calling, of, result, run_of, running, saying, where
 from workflows import Workflow as CoreWorkflow
 from workflows import step as core_step
 
@@ -42,6 +38,10 @@ from llama_index_streaming_ext.testing import (
     text,
     tool_call,
 )
+from tests.support.agents.forwards import Outer, asks, forwarded, own
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.agents.tool_runs import calling, of, result, run_of, running, saying, where
+from tests.support.flows import Note, Notes, check_ending, notes, records
 
 
 def shown(record: Record) -> Any:

@@ -9,10 +9,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from flows import Counter, Endless, Note, Notes, Raises, after_notes, check_ending, notes, records
-from forwards import Outer, asks, forwarded
-from llm_kinds import LLMs
-from tool_runs import calling, result, run_of, running, saying, where
 from workflows import Workflow as CoreWorkflow
 from workflows import step as core_step
 
@@ -29,6 +25,20 @@ from llama_index_streaming_ext import (
     stream_run,
 )
 from llama_index_streaming_ext.testing import Turn, check_stream, fail, text
+from tests.support.agents.forwards import Outer, asks, forwarded
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.agents.tool_runs import calling, result, run_of, running, saying, where
+from tests.support.flows import (
+    Counter,
+    Endless,
+    Note,
+    Notes,
+    Raises,
+    after_notes,
+    check_ending,
+    notes,
+    records,
+)
 
 
 async def test_an_inner_failure_is_raised() -> None:

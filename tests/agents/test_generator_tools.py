@@ -10,10 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from flows import Note, records
 from llama_index.core.tools import FunctionTool
-from llm_kinds import LLMs, check_history
-from tool_runs import calling, of, result, run_of, running, where
 
 from llama_index_streaming_ext import (
     CodeActAgent,
@@ -27,6 +24,9 @@ from llama_index_streaming_ext import (
     emit_progress,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
+from tests.support.agents.llm_kinds import LLMs, check_history
+from tests.support.agents.tool_runs import calling, of, result, run_of, running, where
+from tests.support.flows import Note, records
 
 
 async def words() -> AsyncIterator[str]:

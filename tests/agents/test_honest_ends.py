@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llm_kinds import LLMs
-from provider_llms import DIALECTS, answered_by, body, real, recorded
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -45,6 +43,8 @@ from llama_index_streaming_ext.testing import (
     truncated,
 )
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.provider_llms import DIALECTS, answered_by, body, real, recorded
 
 CUT = tool_call("delete", fragments=['{"path":"/home', "/us"])
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from flows import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llm_kinds import KINDS, Kind, llms_of
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -37,6 +35,8 @@ from llama_index_streaming_ext.testing import (
 )
 from llama_index_streaming_ext.testing.script.parts import Part
 from llama_index_streaming_ext.testing.script.parts import ToolCall as Call
+from tests.support.agents.llm_kinds import KINDS, Kind, llms_of
+from tests.support.flows import records
 
 SHOWN = (
     *(AgentStream, Incomplete, LLMCallFinished, LLMCallStarted),

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from llama_index.core.llms import ChatMessage
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llm_kinds import LLMs
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -30,6 +29,7 @@ from llama_index_streaming_ext.testing import (
     text,
     tool_call,
 )
+from tests.support.agents.llm_kinds import LLMs
 
 ASK = [ChatMessage("A story, please")]
 

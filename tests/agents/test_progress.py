@@ -8,13 +8,10 @@ import threading
 from typing import Any
 
 import pytest
-from flows import Note, records
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.tools import FunctionTool
-from llm_kinds import LLMs
 from pydantic import ValidationError
-from tool_runs import calling, of, run_of, running, where
 
 from llama_index_streaming_ext import (
     Context,
@@ -30,6 +27,9 @@ from llama_index_streaming_ext import (
     tool_progress,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.agents.tool_runs import calling, of, run_of, running, where
+from tests.support.flows import Note, records
 
 
 async def counts() -> str:

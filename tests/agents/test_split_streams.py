@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from flows import records
-from llm_kinds import LLMs
-from tool_runs import of, where
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -29,6 +26,9 @@ from llama_index_streaming_ext import (
     ToolCallDelta,
 )
 from llama_index_streaming_ext.testing import Turn, check_stream, text, thinking
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.agents.tool_runs import of, where
+from tests.support.flows import records
 
 ACTS = Turn(
     text("Thought: I", " look.\nAct", "ion: weather\nAction In", 'put: {"city": "Pa', 'ris"}')

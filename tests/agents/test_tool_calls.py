@@ -8,9 +8,6 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from flows import Note, records
-from llm_kinds import LLMs
-from tool_runs import calling, of, run_of, running, where
 
 from llama_index_streaming_ext import (
     AgentOutput,
@@ -25,6 +22,9 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.events import LLMCallStarted, ToolCallDelta
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, parallel, text, tool_call
+from tests.support.agents.llm_kinds import LLMs
+from tests.support.agents.tool_runs import calling, of, run_of, running, where
+from tests.support.flows import Note, records
 
 
 async def noted(ctx: Context, label: str = "note") -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
-from llm_kinds import LLMs, check_history
 from workflows.errors import WorkflowRuntimeError
 
 from llama_index_streaming_ext import (
@@ -34,6 +33,7 @@ from llama_index_streaming_ext import (
 from llama_index_streaming_ext.events import AgentChanged, Retrying
 from llama_index_streaming_ext.testing import Turn, check_stream, parallel, text, tool_call
 from llama_index_streaming_ext.testing.script.request import message_text
+from tests.support.agents.llm_kinds import LLMs, check_history
 
 
 def weather(city: str) -> str:

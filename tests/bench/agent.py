@@ -11,10 +11,10 @@ import statistics
 import time
 from typing import Any
 
-from bench_llm import ScriptedLLM
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 
 from llama_index_streaming_ext import FunctionAgent
+from tests.bench.bench_llm import ScriptedLLM
 
 RUNS = 7
 

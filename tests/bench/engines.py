@@ -11,25 +11,16 @@ import asyncio
 import contextlib
 import io
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from llama_index.core import Settings
 from llama_index.core.base.response.schema import AsyncStreamingResponse
 
 from llama_index_streaming_ext.events import AnswerDelta, LLMCallDelta
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine, stream_query
-
-if TYPE_CHECKING:
-    from tests.query import engines as kinds
-    from tests.query.scripted import ScriptedLLM
-else:
-    # Before this directory, whose module of that name is this one.
-    sys.path.insert(0, str(Path(__file__).parents[1] / "query"))
-    import engines as kinds
-    from scripted import ScriptedLLM
+from tests.support.query import engines as kinds
+from tests.support.query.scripted import ScriptedLLM
 
 RUNS = 3
 

@@ -16,12 +16,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from bench_llm import ScriptedLLM
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from pydantic import PrivateAttr
 
 from llama_index_streaming_ext import AgentStream, FunctionAgent
+from tests.bench.bench_llm import ScriptedLLM
 
 AGENTS = 50
 RATE = 50

@@ -14,10 +14,10 @@ import sys
 import tracemalloc
 from typing import Any
 
-from bench_llm import ScriptedLLM
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 
 from llama_index_streaming_ext import FunctionAgent
+from tests.bench.bench_llm import ScriptedLLM
 
 AGENTS: dict[str, Any] = {"ours": FunctionAgent, "core": CoreFunctionAgent}
 SIZES = (1_000, 4_000, 16_000)

@@ -11,13 +11,13 @@ import threading
 import time
 from typing import Any
 
-from bench_llm import ChattingLLM
 from llama_index.core import MockEmbedding, Settings
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from llama_index_streaming_ext import StreamingQueryEngine
+from tests.bench.bench_llm import ChattingLLM
 
 QUERIES, PAUSE = 20, 0.2
 

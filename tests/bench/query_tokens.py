@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench_llm import ChattingLLM
 from llama_index.core import MockEmbedding, Settings, SummaryIndex
 from llama_index.core.query_engine import SubQuestionQueryEngine
 from llama_index.core.question_gen.types import BaseQuestionGenerator, SubQuestion
@@ -26,6 +25,7 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index_streaming_ext.events import LLMCallDelta
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine, stream_query
 from llama_index_streaming_ext.query.llms.loop_llms import register_loop_llm
+from tests.bench.bench_llm import ChattingLLM
 
 RUNS = 5
 

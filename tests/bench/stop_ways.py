@@ -10,10 +10,8 @@ A way is a generator, sync or async: up to its `yield` it asks for a story, behi
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
@@ -25,16 +23,8 @@ from llama_index_streaming_ext import (
     StreamingLLM,
     stream_query,
 )
-
-if TYPE_CHECKING:
-    from tests.query import engines as kinds
-    from tests.query.chat_engines import core_engine
-else:
-    # Before this directory, which has an `engines` as well.
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    sys.path.insert(0, str(Path(__file__).parents[1] / "query"))
-    import engines as kinds
-    from chat_engines import core_engine
+from tests.support.query import engines as kinds
+from tests.support.query.chat_engines import core_engine
 
 Way = Callable[[Any], Iterator[None] | AsyncIterator[None]]
 

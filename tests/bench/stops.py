@@ -14,31 +14,20 @@ import gc
 import io
 import logging
 import statistics
-import sys
 import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import stop_ways as ways
-from stop_ways import Way
+from typing import Any, NamedTuple
 
 from llama_index_streaming_ext.testing import FakeOpenAI, ReceivedRequest, Turn, tool_call
 from llama_index_streaming_ext.testing.script.request import Request
 from llama_index_streaming_ext.testing.wire.items import Dialect
-
-if TYPE_CHECKING:
-    from tests.provider_llms import real
-    from tests.query.stopped_servers import Told
-    from tests.stopped_requests import STALLED, STORY
-else:
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    sys.path.insert(0, str(Path(__file__).parents[1] / "query"))
-    from provider_llms import real
-    from stopped_requests import STALLED, STORY
-    from stopped_servers import Told
+from tests.bench import stop_ways as ways
+from tests.bench.stop_ways import Way
+from tests.support.provider_llms import real
+from tests.support.query.stopped_servers import Told
+from tests.support.stopped_requests import STALLED, STORY
 
 RUNS = 15
 

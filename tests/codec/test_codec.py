@@ -6,26 +6,10 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 import pytest
-from codec_samples import (
-    CORE_EVENTS,
-    Answer,
-    Circle,
-    Colour,
-    Holder,
-    Moody,
-    Opaque,
-    OwnStream,
-    Point,
-    Shape,
-    Stranger,
-    there_and_back,
-    token,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.chat_ui.models.artifact import Artifact
@@ -52,8 +36,24 @@ from llama_index_streaming_ext.events import (
     UnknownEvent,
 )
 from llama_index_streaming_ext.events.usage import Usage
+from tests.support.codec_samples import (
+    CORE_EVENTS,
+    Answer,
+    Circle,
+    Colour,
+    Holder,
+    Moody,
+    Opaque,
+    OwnStream,
+    Point,
+    Shape,
+    Stranger,
+    there_and_back,
+    token,
+)
+from tests.support.paths import DATA
 
-GOLDEN = Path(__file__).parents[1] / "data" / "codec_kinds.json"
+GOLDEN = DATA / "codec_kinds.json"
 
 
 # --- kinds

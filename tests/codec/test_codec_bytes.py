@@ -8,13 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from codec_samples import (
-    CORE_EVENTS,
-    Failure,
-    Wrapped,
-    json_like,
-    there_and_back,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from workflows.events import (
@@ -23,6 +16,13 @@ from workflows.events import (
 
 from llama_index_streaming_ext.codec import decode, encode, registered_events
 from llama_index_streaming_ext.errors import UndecodableRecord
+from tests.support.codec_samples import (
+    CORE_EVENTS,
+    Failure,
+    Wrapped,
+    json_like,
+    there_and_back,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
-from codec_samples import (
-    Answer,
-    result_of,
-    there_and_back,
-    token,
-)
 from llama_index.core.base.llms import types as llms
 from llama_index.core.chat_ui.events import ArtifactEvent, SourceNodesEvent
 from llama_index.core.llms import ChatMessage
@@ -40,6 +34,12 @@ from llama_index_streaming_ext.events import (
     StepFailedEvent,
     StopEvent,
     WorkflowFailedEvent,
+)
+from tests.support.codec_samples import (
+    Answer,
+    result_of,
+    there_and_back,
+    token,
 )
 
 MEMORY = cast("BaseMemory", ChatMemoryBuffer.from_defaults())  # pyright: ignore[reportUnknownMemberType]

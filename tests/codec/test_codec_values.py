@@ -13,14 +13,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from codec_samples import (
-    Circle,
-    Colour,
-    Point,
-    json_like,
-    result_of,
-    there_and_back,
-)
 from hypothesis import given
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
@@ -36,6 +28,14 @@ from llama_index_streaming_ext.events import (
     ToolOutputDelta,
 )
 from llama_index_streaming_ext.events.usage import Usage
+from tests.support.codec_samples import (
+    Circle,
+    Colour,
+    Point,
+    json_like,
+    result_of,
+    there_and_back,
+)
 
 MEMORY = cast("BaseMemory", ChatMemoryBuffer.from_defaults())  # pyright: ignore[reportUnknownMemberType]
 

@@ -23,8 +23,7 @@ from llama_index_streaming_ext.testing import (
 )
 from llama_index_streaming_ext.testing.script.parts import Part, ToolCall
 from llama_index_streaming_ext.testing.wire.items import Dialect
-
-from .laws import (
+from tests.support.laws.laws import (
     PATIENCE,
     PLAIN_READERS,
     READERS,
@@ -35,7 +34,7 @@ from .laws import (
     examples,
     turns,
 )
-from .stops import STOPS, WHEN, Stop, When, let_be
+from tests.support.laws.stops import STOPS, WHEN, Stop, When, let_be
 
 
 class Progress(Event):

@@ -12,11 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_index_streaming_ext import StreamingHandler
-
-from .laws import PLAIN_READERS, READERS, PlainReader, Reader, check_run, everything, examples
-from .stopped import Ledger, check_over, run_alone, same
-from .stopped_agents import AGENTS, STORIES, Story, Tools
-from .stops import STOPS, WHEN, Stop, When, let_be, wait_for
+from tests.support.laws.laws import (
+    PLAIN_READERS,
+    READERS,
+    PlainReader,
+    Reader,
+    check_run,
+    everything,
+    examples,
+)
+from tests.support.laws.stopped import Ledger, check_over, run_alone, same
+from tests.support.laws.stopped_agents import AGENTS, STORIES, Story, Tools
+from tests.support.laws.stops import STOPS, WHEN, Stop, When, let_be, wait_for
 
 ASKED_AT_MOST = 16
 """Chunks that a call may be asked for after the stop. The fake gives one in each turn of the loop,

@@ -18,10 +18,9 @@ from llama_index_streaming_ext import (
     forward,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text, tool_call
-
-from .laws import everything
-from .stopped import Ledger, check_log
-from .stopped_agents import Note, Tools
+from tests.support.laws.laws import everything
+from tests.support.laws.stopped import Ledger, check_log
+from tests.support.laws.stopped_agents import Note, Tools
 
 
 def _asking_an_agent() -> Any:

@@ -10,15 +10,21 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from provider_llms import DIALECTS, real
 
 from llama_index_streaming_ext import AgentStream, FunctionAgent, LLMCallFinished, StreamingHandler
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, gate, text, tool_call
 from llama_index_streaming_ext.testing.wire.items import Dialect
-
-from .laws import PATIENCE, everything, examples
-from .stopped import check_log
-from .stops import When, cancel_hard, cancel_run, leave, leave_by_cancel, leave_by_error
+from tests.support.laws.laws import PATIENCE, everything, examples
+from tests.support.laws.stopped import check_log
+from tests.support.laws.stops import (
+    When,
+    cancel_hard,
+    cancel_run,
+    leave,
+    leave_by_cancel,
+    leave_by_error,
+)
+from tests.support.provider_llms import DIALECTS, real
 
 WORDS = 40
 """How many words the answer has; behind them it would go on for ever."""

@@ -13,9 +13,8 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from llama_index_streaming_ext import StreamingLLM
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, scripts
-
-from .laws import examples, turns
-from .stopped import SETTLED, no_thread_left, run_alone
+from tests.support.laws.laws import examples, turns
+from tests.support.laws.stopped import SETTLED, no_thread_left, run_alone
 
 METHODS = st.sampled_from(["stream_chat", "stream_complete", "stream_chat_with_tools"])
 NOTHING: st.SearchStrategy[dict[str, Any]] = st.just({})

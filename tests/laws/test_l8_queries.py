@@ -16,10 +16,17 @@ from llama_index_streaming_ext import Outcome, Record
 from llama_index_streaming_ext.events import AnswerDelta
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text, thinking
 from llama_index_streaming_ext.testing.script.parts import Part
-
-from .laws import PATIENCE, everything, examples
-from .stopped import PIECES, Ledger, check_log, check_over, no_thread_left, run_alone, same
-from .stopped_queries import KINDS, WAYS, Answers, Held, started
+from tests.support.laws.laws import PATIENCE, everything, examples
+from tests.support.laws.stopped import (
+    PIECES,
+    Ledger,
+    check_log,
+    check_over,
+    no_thread_left,
+    run_alone,
+    same,
+)
+from tests.support.laws.stopped_queries import KINDS, WAYS, Answers, Held, started
 
 
 def _answer(thought: list[str], said: list[str], end: tuple[Part, ...]) -> Turn:

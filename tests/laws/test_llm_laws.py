@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from provider_llms import real
 
 from llama_index_streaming_ext import (
     AgentStream,
@@ -42,8 +41,8 @@ from llama_index_streaming_ext.testing import (
     tool_call,
 )
 from llama_index_streaming_ext.testing.wire.items import Dialect
-
-from .laws import PATIENCE, examples
+from tests.support.laws.laws import PATIENCE, examples
+from tests.support.provider_llms import real
 
 ran: list[Any] = []
 

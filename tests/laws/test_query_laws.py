@@ -14,8 +14,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index_streaming_ext.events import AnswerDelta
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, check_stream, fail, text
-
-from .laws import PATIENCE, examples
+from tests.support.laws.laws import PATIENCE, examples
 
 
 class Facts(BaseRetriever):

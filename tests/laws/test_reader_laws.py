@@ -24,8 +24,7 @@ from llama_index_streaming_ext import (
     step,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Request, Turn, gate, text, tool_call
-
-from .laws import PATIENCE, check_responses, everything, examples, turns
+from tests.support.laws.laws import PATIENCE, check_responses, everything, examples, turns
 
 
 class Note(Event):

@@ -28,9 +28,16 @@ from llama_index_streaming_ext import (
     stream_run,
     stream_writer,
 )
-
-from .laws import PATIENCE, PLAIN_READERS, READERS, PlainReader, Reader, check_run, examples
-from .stops import STOPS, WHEN, Stop, When, cancel_run, let_be
+from tests.support.laws.laws import (
+    PATIENCE,
+    PLAIN_READERS,
+    READERS,
+    PlainReader,
+    Reader,
+    check_run,
+    examples,
+)
+from tests.support.laws.stops import STOPS, WHEN, Stop, When, cancel_run, let_be
 
 WORKERS = 3
 

@@ -10,23 +10,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from flows import records
 from llama_index.core import QueryBundle
 from llama_index.core.base.response.schema import PydanticResponse, Response
 from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.schema import NodeWithScore, TextNode
 from pydantic import BaseModel
-from query_tools import (
-    ANSWER,
-    FACES,
-    BlockingLibrary,
-    Library,
-    calling,
-    engine,
-    of,
-    running,
-    tool_of,
-)
 
 from llama_index_streaming_ext import (
     AgentWorkflow,
@@ -52,6 +40,18 @@ from llama_index_streaming_ext.testing import (
     text,
     tool_call,
     wait,
+)
+from tests.support.flows import records
+from tests.support.query.query_tools import (
+    ANSWER,
+    FACES,
+    BlockingLibrary,
+    Library,
+    calling,
+    engine,
+    of,
+    running,
+    tool_of,
 )
 
 

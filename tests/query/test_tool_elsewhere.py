@@ -11,12 +11,10 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from flows import records
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.base.response.schema import Response
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.tools import QueryEngineTool
-from query_tools import ANSWER, FACES, BlockingLibrary, Selecting, calling, engine, of, tool_of
 
 from llama_index_streaming_ext import (
     FunctionAgent,
@@ -26,6 +24,17 @@ from llama_index_streaming_ext import (
     ToolOutputDelta,
 )
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text, tool_call
+from tests.support.flows import records
+from tests.support.query.query_tools import (
+    ANSWER,
+    FACES,
+    BlockingLibrary,
+    Selecting,
+    calling,
+    engine,
+    of,
+    tool_of,
+)
 
 
 @pytest.mark.parametrize("use_async", [None, *FACES])

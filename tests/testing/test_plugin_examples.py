@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text, tool_call
+from tests.support.paths import EXAMPLES
 
 # LangSmith's plugin takes a second to import, and is none that the app asks for.
 PYTEST = [
     *(sys.executable, "-m", "pytest", "-q", "--strict-markers"),
     *("-p", "no:cacheprovider", "-p", "no:langsmith_plugin"),
 ]
-EXAMPLE = Path(__file__).parents[2] / "examples" / "testing"
+EXAMPLE = EXAMPLES / "testing"
 NO_KEY = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
 
 

@@ -8,7 +8,6 @@ import sys
 import pytest
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
-from streams import PATIENCE, calling, ours, upstreams, weather
 
 from llama_index_streaming_ext.errors import MissingDependency
 from llama_index_streaming_ext.stream.event_stream import EventStream
@@ -31,6 +30,7 @@ from llama_index_streaming_ext.testing import (
 )
 from llama_index_streaming_ext.testing.script.parts import Parallel
 from llama_index_streaming_ext.testing.wire.splitting import Split
+from tests.support.testing.streams import PATIENCE, calling, ours, upstreams, weather
 
 WEATHER = {"weather": st.fixed_dictionaries({"city": st.text()})}
 

@@ -26,8 +26,8 @@ from workflows import Context
 from workflows.errors import WorkflowRuntimeError
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StopEvent
 
-from .flows import names, read, soon
-from .llms import Call, ScriptLLM, SyncLLM, Turn, calls, chat, says
+from tests.support.upstream.flows import names, read, soon
+from tests.support.upstream.llms import Call, ScriptLLM, SyncLLM, Turn, calls, chat, says
 
 CALLED = ["AgentInput", "AgentStream", "AgentOutput"]
 ANSWERED = ["AgentInput", "AgentStream", "AgentOutput", "StopEvent"]

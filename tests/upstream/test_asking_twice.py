@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import llama_index_instrumentation as instrumentation
 import pytest
@@ -14,12 +12,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text, tool_call
-
-if TYPE_CHECKING:
-    from tests.query.listed_store import extracting_facts
-else:
-    sys.path.append(str(Path(__file__).parents[1] / "query"))
-    from listed_store import extracting_facts
+from tests.support.query.listed_store import extracting_facts
 
 
 class Fact(BaseModel):

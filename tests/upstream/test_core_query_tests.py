@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from .core_tests import differences, fetch, run, suites
+from tests.upstream.core_tests import differences, fetch, run, suites
 
 FAKE = """
 import threading

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .core_tests import fetch, run, suites
+from tests.upstream.core_tests import fetch, run, suites
 
 FAKE = """
 import pytest

@@ -16,7 +16,18 @@ from workflows.events import (
     WorkflowTimedOutEvent,
 )
 
-from .flows import Note, Notes, Source, Talk, hangs, names, numbers, read, soon, turns
+from tests.support.upstream.flows import (
+    Note,
+    Notes,
+    Source,
+    Talk,
+    hangs,
+    names,
+    numbers,
+    read,
+    soon,
+    turns,
+)
 
 hard_cancel = pytest.mark.filterwarnings("ignore:WorkflowHandler.cancel:DeprecationWarning")
 

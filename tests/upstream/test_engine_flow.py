@@ -29,8 +29,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens, stream_steps
-
-from .llms import SyncLLM
+from tests.support.upstream.llms import SyncLLM
 
 NODES = [NodeWithScore(node=TextNode(text="a fact"), score=1.0)]
 

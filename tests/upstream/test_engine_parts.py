@@ -24,7 +24,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
-from .llms import SyncLLM
+from tests.support.upstream.llms import SyncLLM
 
 NODES = [TextNode(text="a fact")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -14,10 +13,11 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-from .llms import chat
+from tests.support.paths import DATA
+from tests.support.upstream.llms import chat
 
 HI = [ChatMessage("Hi")]
-WIRE = Path(__file__).parents[1] / "data" / "wire"
+WIRE = DATA / "wire"
 ERROR = {"type": "error", "code": "server_error", "message": "boom", "param": None}
 
 

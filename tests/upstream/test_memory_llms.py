@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.memory import BaseMemory, ChatSummaryMemoryBuffer
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail
-
-if TYPE_CHECKING:
-    from tests.query.listed_store import extracting_facts
-else:
-    sys.path.append(str(Path(__file__).parents[1] / "query"))
-    from listed_store import extracting_facts
+from tests.support.query.listed_store import extracting_facts
 
 SAID = [
     ChatMessage("Where is it, and how does one get there?"),

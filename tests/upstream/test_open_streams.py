@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
-from provider_llms import DIALECTS, real
 
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, gate, text, wait
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.provider_llms import DIALECTS, real
 
 ASK = [ChatMessage("Hi")]
 STORY = [text("word "), wait(0.01)] * 30

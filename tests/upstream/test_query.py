@@ -20,8 +20,7 @@ from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
-
-from .llms import SyncLLM
+from tests.support.upstream.llms import SyncLLM
 
 NODES = [NodeWithScore(node=TextNode(text="a fact"), score=1.0)]
 

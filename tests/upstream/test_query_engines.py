@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from llama_index.core import Settings
@@ -18,12 +16,7 @@ from llama_index.core.base.response.schema import (
 )
 from packaging.version import Version
 
-if TYPE_CHECKING:
-    from tests.query import engines, scripted
-else:
-    sys.path.append(str(Path(__file__).parents[1] / "query"))
-    import engines
-    import scripted
+from tests.support.query import engines, scripted
 
 TOKENS = scripted.ANSWER_TOKENS
 

@@ -18,8 +18,8 @@ from workflows.runtime.types.plugin import (  # pyright: ignore[reportMissingTyp
     ExternalRunAdapter,
 )
 
-from .flows import Notes, names, read, soon
-from .llms import ScriptLLM
+from tests.support.upstream.flows import Notes, names, read, soon
+from tests.support.upstream.llms import ScriptLLM
 
 
 class Decorated(BaseRuntimeDecorator):

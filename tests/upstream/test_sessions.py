@@ -14,8 +14,8 @@ from workflows.context.serializers import JsonSerializer
 from workflows.errors import WorkflowTimeoutError
 from workflows.events import WorkflowFailedEvent
 
-from .flows import Note, read, soon
-from .llms import ScriptLLM, Turn, calls, chat, says
+from tests.support.upstream.flows import Note, read, soon
+from tests.support.upstream.llms import ScriptLLM, Turn, calls, chat, says
 
 PYDANTIC = tuple(int(part) for part in pydantic.VERSION.split(".")[:2])
 before_2_14 = pytest.mark.skipif(PYDANTIC >= (2, 14), reason="U30: pydantic below 2.14")

@@ -23,7 +23,18 @@ from workflows.events import (
 from workflows.retry_policy import retry_policy, stop_after_attempt, wait_none
 from workflows.testing import WorkflowTestRunner
 
-from .flows import Note, Notes, Source, Talk, hangs, names, numbers, read, soon, turns
+from tests.support.upstream.flows import (
+    Note,
+    Notes,
+    Source,
+    Talk,
+    hangs,
+    names,
+    numbers,
+    read,
+    soon,
+    turns,
+)
 
 unawaited = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 

@@ -7,7 +7,7 @@ from workflows import Context, Workflow, step
 from workflows.errors import WorkflowRuntimeError
 from workflows.events import Event, StartEvent, StopEvent
 
-from .flows import Note, Notes, hangs, names, numbers, read, soon, turns
+from tests.support.upstream.flows import Note, Notes, hangs, names, numbers, read, soon, turns
 
 ALL = ["Note", "Note", "Note", "StopEvent"]
 

@@ -24,8 +24,8 @@ from llama_index.core.workflow import (
 )
 from workflows import Context, Workflow
 
-from .flows import Note, hangs, names, read, soon
-from .llms import ScriptLLM, calls, chat, says
+from tests.support.upstream.flows import Note, hangs, names, read, soon
+from tests.support.upstream.llms import ScriptLLM, calls, chat, says
 
 tool_id: ContextVar[str] = ContextVar("tool_id")
 

@@ -16,8 +16,8 @@ from workflows import Context, Workflow, step
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 from workflows.retry_policy import retry_policy, stop_after_attempt, wait_none
 
-from .flows import read, soon
-from .llms import Call, ScriptLLM, Turn, calls, chat, says
+from tests.support.upstream.flows import read, soon
+from tests.support.upstream.llms import Call, ScriptLLM, Turn, calls, chat, says
 
 
 async def direct() -> str:

@@ -24,9 +24,16 @@ from pathlib import Path
 from typing import TypedDict, cast
 from xml.etree import ElementTree
 
-from .differences import Difference
-from .fetch import COMMAND, CORE, RELEASE, REVISION, folder_of_tests, is_fetched
-from .suites import AGENT_SUITE, HERE, SUITES, Suite
+from tests.upstream.core_tests.differences import Difference
+from tests.upstream.core_tests.fetch import (
+    COMMAND,
+    CORE,
+    RELEASE,
+    REVISION,
+    folder_of_tests,
+    is_fetched,
+)
+from tests.upstream.core_tests.suites import AGENT_SUITE, HERE, SUITES, Suite
 
 TIMEOUT = 300.0
 """Seconds for one run of all tests; a run takes a few."""

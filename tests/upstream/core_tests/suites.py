@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .differences import DIFFERENCES, Difference
-from .fetch import AGENTS
+from tests.upstream.core_tests.differences import DIFFERENCES, Difference
+from tests.upstream.core_tests.fetch import AGENTS
 
 HERE = Path(__file__).parent
 """Where the plugins and the records are."""

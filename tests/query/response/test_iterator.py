@@ -1,0 +1,286 @@
+"""`response_gen` is an iterator, and every task and thread has its own place in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_index_streaming_ext.query.response.position import Place
+from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
+from tests.support.query.scripted_run import PATIENCE, ScriptedRun, finished_run
+
+TOKENS = ["a", "b", "c", "d", "e"]
+
+
+def live() -> LiveResponse:
+    """The response of a query that is answered."""
+    return LiveResponse(finished_run(*TOKENS))
+
+
+def alive() -> AsyncLiveResponse:
+    """The response of an async query that is answered."""
+    return AsyncLiveResponse(finished_run(*TOKENS))
+
+
+async def taken(tokens: AsyncGenerator[str, None], count: int) -> list[str]:
+    """The next tokens, read in a loop that is left."""
+    found: list[str] = []
+    async for token in tokens:
+        found.append(token)
+        if len(found) == count:
+            break
+    return found
+
+
+# In threads
+
+
+def test_it_is_a_generator_to_those_who_ask() -> None:
+    """The iterator is a Generator, as upstream's field is."""
+    assert isinstance(live().response_gen, Generator)
+
+
+def test_next_advances_the_field() -> None:
+    """next(response.response_gen) goes on each time."""
+    response = live()
+    assert [next(response.response_gen) for _ in TOKENS] == TOKENS
+
+
+def test_a_loop_goes_on_after_a_break() -> None:
+    """A second loop goes on where the first one was left."""
+    response = live()
+    first = list(islice(response.response_gen, 2))
+    assert (first, list(response.response_gen)) == (["a", "b"], ["c", "d", "e"])
+
+
+def test_after_the_end_it_starts_over() -> None:
+    """The field can be read again after its end."""
+    response = live()
+    assert list(response.response_gen) == list(response.response_gen) == TOKENS
+
+
+def test_an_iterator_at_its_end_stays_there() -> None:
+    """An iterator that was exhausted is not begun again: recipes over `islice` would never end."""
+    tokens = iter(live().response_gen)
+    batches: list[list[str]] = []
+    while batch := list(islice(tokens, 2)):
+        batches.append(batch)
+    assert batches == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_another_thread_starts_over() -> None:
+    """Another thread begins at the start, and this one goes on."""
+    response = live()
+    next(response.response_gen)
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(lambda: list(response.response_gen)).result(PATIENCE)
+    assert (other, list(response.response_gen)) == (TOKENS, TOKENS[1:])
+
+
+def test_a_loop_in_another_thread_starts_over() -> None:
+    """What was taken here is begun from the start by a loop in another thread."""
+    tokens = live().response_gen
+    next(tokens)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(list, tokens).result(PATIENCE) == TOKENS
+
+
+def test_another_task_starts_over() -> None:
+    """Another task of the same thread begins at the start, in a sync response too."""
+    response = live()
+    next(response.response_gen)
+
+    async def read() -> list[str]:
+        return list(response.response_gen)
+
+    assert asyncio.run(read()) == TOKENS
+
+
+def test_a_pool_reads_one_iterator() -> None:
+    """An iterator whose every token is asked for in another thread goes on, as web servers do."""
+    tokens = iter(live().response_gen)
+    found: list[str] = []
+    for _ in TOKENS:
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(next, tokens).result(PATIENCE))
+    assert found == TOKENS
+
+
+def test_a_pool_reads_an_iterator_of_another_thread() -> None:
+    """So it does where it was begun in another thread than that which took the field."""
+    field = live().response_gen
+    next(field)
+    found: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        tokens = pool.submit(iter, field).result(PATIENCE)
+    for _ in TOKENS:
+        with ThreadPoolExecutor(1) as pool:
+            found += pool.submit(lambda: list(islice(tokens, 1))).result(PATIENCE)
+    assert found == TOKENS
+
+
+def test_a_closed_iterator_is_at_its_end() -> None:
+    """Closing the iterator ends it, as upstream's, and the response can be read again."""
+    response = live()
+    with closing(response.response_gen) as tokens:
+        next(tokens)
+    assert (list(tokens), list(response.response_gen)) == ([], TOKENS)
+
+
+def test_closing_the_iterator_stops_no_query() -> None:
+    """Closing one reader's iterator leaves the query to the others."""
+    run = ScriptedRun("a")
+    response = LiveResponse(run)
+    response.response_gen.close()
+    assert not run.done
+
+
+def test_send_gives_the_next() -> None:
+    """send() gives the next token, as upstream's generator does."""
+    tokens = live().response_gen
+    assert (next(tokens), tokens.send(None)) == ("a", "b")
+
+
+def test_throw_closes_and_raises() -> None:
+    """throw() raises what it is given, and ends the iterator."""
+    tokens = live().response_gen
+    with pytest.raises(KeyError):
+        tokens.throw(KeyError("x"))
+    assert list(tokens) == []
+
+
+def test_an_interrupted_reader_goes_on() -> None:
+    """A reader that Ctrl-C took out of its wait goes on where it was, and loses nothing."""
+
+    class Run(ScriptedRun):
+        interrupted = False
+
+        def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
+            for token in super().tokens_sync(after):
+                if token == "c" and not self.interrupted:
+                    self.interrupted = True
+                    raise KeyboardInterrupt
+                yield token
+
+    run = Run(*TOKENS)
+    run.finish()
+    response = LiveResponse(run)
+    found: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(response.response_gen)
+    assert found + list(response.response_gen) == TOKENS
+
+
+def test_a_place_that_is_waited_in_cannot_be_closed() -> None:
+    """Closing an iterator that another thread waits in is refused, as a generator does."""
+    refused: list[str] = []
+
+    class Run(ScriptedRun):
+        def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
+            with pytest.raises(ValueError, match="already executing") as caught:
+                place.close()
+            refused.append(str(caught.value))
+            yield from super().tokens_sync(after)
+
+    place = Place(Run("a"))
+    assert (place.next(), refused) == ("a", ["generator already executing"])
+
+
+@given(st.lists(st.integers(1, 4), max_size=8))
+def test_loops_that_are_left_lose_nothing(counts: list[int]) -> None:
+    """However often loops are left and begun, the tokens are the answer's, over and over."""
+    response = live()
+    found = [token for count in counts for token in islice(response.response_gen, count)]
+    # A loop that is left at the last token has not seen the end: the next one sees just that.
+    assert "".join(found) in "".join(TOKENS) * (len(counts) + 1)
+
+
+# In tasks
+
+
+async def test_it_is_an_async_generator_to_those_who_ask() -> None:
+    """The iterator is an AsyncGenerator, as upstream's field is."""
+    assert isinstance(alive().response_gen, AsyncGenerator)
+
+
+async def test_anext_advances_the_field() -> None:
+    """anext(response.response_gen) goes on each time."""
+    response = alive()
+    assert [await anext(response.response_gen) for _ in TOKENS] == TOKENS
+
+
+async def test_an_async_loop_goes_on_after_a_break() -> None:
+    """A second `async for` goes on where the first one was left, and then starts over."""
+    response = alive()
+    first = await taken(response.response_gen, 2)
+    rest = [token async for token in response.response_gen]
+    again = [token async for token in response.response_gen]
+    assert (first, rest, again) == (TOKENS[:2], TOKENS[2:], TOKENS)
+
+
+async def test_an_async_loop_in_another_task_starts_over() -> None:
+    """Tasks that are handed the same field each read all of it."""
+    field = alive().response_gen
+    await anext(field)
+    found = await asyncio.gather(taken(field, 9), taken(field, 9))
+    assert list(found) == [TOKENS, TOKENS]
+
+
+async def test_tasks_ask_one_iterator_in_turn() -> None:
+    """An iterator whose every token is asked for in a new task goes on, as heartbeats do."""
+    tokens = aiter(alive().response_gen)
+    assert [await asyncio.create_task(tokens.__anext__()) for _ in TOKENS] == TOKENS
+
+
+async def test_a_cancelled_reader_loses_nothing() -> None:
+    """A reader that was cancelled while it waited goes on where it was."""
+    run = ScriptedRun("a")
+    tokens = aiter(AsyncLiveResponse(run).response_gen)
+    await anext(tokens)
+    waiting = asyncio.create_task(tokens.__anext__())
+    await asyncio.wait([waiting], timeout=0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    run.say("b")
+    assert (waiting.cancelled(), await anext(tokens)) == (True, "b")
+
+
+async def test_two_tasks_cannot_wait_in_one_place() -> None:
+    """A second task that asks an iterator while it is waited in is refused, as by a generator."""
+    run = ScriptedRun()
+    tokens = aiter(AsyncLiveResponse(run).response_gen)
+    waiting = asyncio.create_task(tokens.__anext__())
+    await asyncio.wait([waiting], timeout=0)
+    with pytest.raises(RuntimeError, match="already running"):
+        await anext(tokens)
+    run.say("a")
+    assert await waiting == "a"
+
+
+async def test_a_closed_async_iterator_is_at_its_end() -> None:
+    """Closing the iterator ends it, and the response can be read again."""
+    response = alive()
+    async with aclosing(response.response_gen) as tokens:
+        await anext(tokens)
+    assert [token async for token in tokens] == []
+    assert [token async for token in response.response_gen] == TOKENS
+
+
+async def test_asend_gives_the_next() -> None:
+    """asend() gives the next token."""
+    assert await alive().response_gen.asend(None) == "a"
+
+
+async def test_athrow_closes_and_raises() -> None:
+    """athrow() raises what it is given, and ends the iterator."""
+    tokens = alive().response_gen
+    with pytest.raises(KeyError):
+        await tokens.athrow(KeyError("x"))
+    assert [token async for token in tokens] == []
