@@ -75,7 +75,7 @@ def test_zero_is_a_count() -> None:
     [
         None,
         "usage",
-        object(),
+        pytest.param(object(), id="object"),
         {},
         {"usage": None},
         {"usage": {}},
