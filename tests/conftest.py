@@ -6,12 +6,38 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.ready_python import ReadyPython, ready_python
 
 pytest_plugins = ["pytester"]
+
+UNIT_ROOMS = {"codec", "draw", "events", "llm", "log", "package", "stream", "testing", "threads"}
+"""Folders of `tests/` whose tests need no run: each is a unit test."""
+
+FOLDER_MARKERS = ("process", "matrix", "upstream")
+"""A folder of one of these names, anywhere below `tests/`, marks its tests with its name."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--all`, which runs the tests of every marker."""
+    parser.addoption("--all", action="store_true", help="run every test, whatever its marker")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `--all` lift the selection that `pyproject.toml` makes."""
+    if config.getoption("--all"):
+        config.option.markexpr = ""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test by the folder that it lies in."""
+    folders = item.path.relative_to(Path(__file__).parent).parts[:-1]
+    named = [name for name in FOLDER_MARKERS if name in folders]
+    unit = bool(folders) and folders[0] in UNIT_ROOMS
+    item.add_marker(named[0] if named else "unit" if unit else "integration")
 
 
 @pytest.fixture(scope="session", autouse=True)

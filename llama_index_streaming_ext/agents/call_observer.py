@@ -18,10 +18,15 @@ from llama_index_streaming_ext.events import (
     LLMCallStarted,
 )
 from llama_index_streaming_ext.events.calls import arguments_of
-from llama_index_streaming_ext.llm.observer import OnIncomplete, Site
+from llama_index_streaming_ext.llm.observer import CallObserver, OnIncomplete
 from llama_index_streaming_ext.run.run import current_run
 from llama_index_streaming_ext.run.step_writer import StepWriter, writer_of
-from llama_index_streaming_ext.stream.deltas import Arguments, Call, Extras, Series
+from llama_index_streaming_ext.stream.deltas import (
+    AgentText,
+    DeltaExtras,
+    DeltaSeries,
+    ToolArguments,
+)
 from llama_index_streaming_ext.stream.origin import Origin, coming_from, running_id
 
 if TYPE_CHECKING:
@@ -42,7 +47,7 @@ class Splitter(Protocol):
         ...
 
 
-class AgentSite(Site):
+class AgentCallObserver(CallObserver):
     """One turn of an agent at its LLM, from `take_step` on.
 
     Where the run is ours and its runtime the basic one, tokens go straight into its log;
@@ -82,9 +87,9 @@ class AgentSite(Site):
         self.iteration = iteration
         self.on_incomplete = on_incomplete
         self.max_lead = max_lead
-        self.takes_text = takes_text
+        self.writes_text = takes_text
         self.incomplete: Incomplete | None = None
-        self.written: dict[str, Arguments] = {}
+        self.written: dict[str, ToolArguments] = {}
         self._wrote_code = False
         self._ctx = ctx
         self._writer: StepWriter | None = writer_of(ctx)
@@ -93,15 +98,15 @@ class AgentSite(Site):
         self._splitter: Splitter | None = None
         self._of_step = origin
         self.origin = origin
-        self._text = Call(agent)
-        self._actions: list[Arguments] = []
+        self._text = AgentText(agent)
+        self._actions: list[ToolArguments] = []
 
     # What the LLM's wrapper calls
 
-    async def begin(self, started: LLMCallStarted) -> None:
+    async def on_start(self, started: LLMCallStarted) -> None:
         """A call is going to be made; what was written before it is in the log first."""
         self.origin = self._of_step._replace(call_id=started.call_id)
-        self._text = Call(self.agent or "", origin=self.origin)
+        self._text = AgentText(self.agent or "", origin=self.origin)
         self._splitter = self._new_splitter() if self._new_splitter is not None else None
         self._actions = []
         self.written = {}
@@ -116,7 +121,7 @@ class AgentSite(Site):
             self._writer.write(started, lambda: None if seen.done() else seen.set_result(None))
         await seen
 
-    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+    def on_text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
         """Write the next token, or what the splitter makes of it."""
         if self._splitter is not None:
             self._pieces(self._splitter.feed(delta), thinking)
@@ -125,19 +130,19 @@ class AgentSite(Site):
         if thinking is None and kept is None:
             self._put(self._text, delta)
         else:
-            self._put(self._text, delta, Extras(thinking=thinking, raw=_dumped(kept)))
+            self._put(self._text, delta, DeltaExtras(thinking=thinking, raw=_dumped(kept)))
 
-    def argument(self, series: Arguments, delta: str) -> None:
+    def on_arguments_delta(self, series: ToolArguments, delta: str) -> None:
         """Write the next piece of a tool call's arguments."""
         self._put(series, delta)
 
-    def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
+    def on_arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> ToolArguments:
         """The model begins to write the arguments of a tool call."""
-        series = Arguments(tool_id, tool_name, index, self.origin._replace(tool_id=tool_id))
+        series = ToolArguments(tool_id, tool_name, index, self.origin._replace(tool_id=tool_id))
         self.written[tool_id] = series
         return series
 
-    async def room(self, lead: int) -> int:
+    async def wait_for_room(self, lead: int) -> int:
         """Wait until the readers are less than `lead` chunks behind."""
         if self._stream is not None:
             await self._stream.room(lead)
@@ -147,7 +152,7 @@ class AgentSite(Site):
 
     def write_for_core(self, event: Event) -> None:
         """Write what core's agent writes by its context, but for the text, which is written."""
-        if type(event) is AgentStream and self.takes_text:
+        if type(event) is AgentStream and self.writes_text:
             self._last(event)
         else:
             self._write(event)
@@ -161,7 +166,7 @@ class AgentSite(Site):
             # The LLM breaks L3: what it says is kept as it is, but for the text that is there.
             self._write(event.model_copy(update={"delta": ""}))
             return
-        self._put(self._text, "", Extras(tools=event.tool_calls, raw=event.raw))
+        self._put(self._text, "", DeltaExtras(tools=event.tool_calls, raw=event.raw))
 
     # Writing
 
@@ -171,7 +176,7 @@ class AgentSite(Site):
         with coming_from(self.origin):
             self._ctx.write_event_to_stream(event)
 
-    def _put(self, series: Series, delta: str, extras: Extras | None = None) -> None:
+    def _put(self, series: DeltaSeries, delta: str, extras: DeltaExtras | None = None) -> None:
         if self._stream is not None:
             self._stream.append_delta(series, delta, extras)
         else:
@@ -179,12 +184,12 @@ class AgentSite(Site):
 
     def _pieces(self, pieces: list[Piece], thinking: str | None) -> None:
         if thinking:
-            self._put(self._text, "", Extras(thinking=thinking))
+            self._put(self._text, "", DeltaExtras(thinking=thinking))
         for kind, text in pieces:
             if kind == "answer":
                 self._put(self._text, text)
             elif kind == "thought":
-                self._put(self._text, "", Extras(thinking=text))
+                self._put(self._text, "", DeltaExtras(thinking=text))
             elif kind == "code":
                 self._wrote_code = True
                 self._write(CodeDelta(delta=text, agent=self.agent or "", tool_id=self._code_id))
@@ -200,7 +205,7 @@ class AgentSite(Site):
     def _begin_action(self, name: str) -> None:
         index = len(self._actions)
         call_id = self.origin.call_id or ""
-        self._actions.append(self.arguments(f"{call_id}-tool-{index}", name, index, call_id))
+        self._actions.append(self.on_arguments(f"{call_id}-tool-{index}", name, index, call_id))
         self._put(self._actions[-1], "")
 
     # What came of it
@@ -218,7 +223,7 @@ class AgentSite(Site):
                 if series.tool_name == call.tool_name:
                     call.tool_id = series.tool_id
 
-    def cut_off(self, calls: list[ToolSelection]) -> Arguments | None:
+    def cut_off(self, calls: list[ToolSelection]) -> ToolArguments | None:
         """The first tool call whose arguments are no whole JSON object, None where all are.
 
         It does not matter what the provider says about the end. What a ReAct model writes is read
@@ -236,7 +241,7 @@ class AgentSite(Site):
 class CoreContext:
     """What core's agents use of a context in `take_step`; what they write is rewritten (U28)."""
 
-    def __init__(self, ctx: Any, site: AgentSite) -> None:
+    def __init__(self, ctx: Any, site: AgentCallObserver) -> None:
         self._ctx = ctx
         self._site = site
 

@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.agent.workflow.base_agent import DEFAULT_MAX_ITERATIONS
 from workflows import Context
 
-from llama_index_streaming_ext.agents.call_observer import AgentSite
+from llama_index_streaming_ext.agents.call_observer import AgentCallObserver
 from llama_index_streaming_ext.agents.take_step import AgentSteps
 from llama_index_streaming_ext.events import AgentOutput
 from llama_index_streaming_ext.stream.origin import current_origin
@@ -58,7 +58,9 @@ async def the_last_answer_counts(
         await ctx.store.set("num_iterations", done)
 
 
-async def site_of_the_last_word(ctx: Context[Any], agent: AgentSteps, asks: type) -> AgentSite:
+async def site_of_the_last_word(
+    ctx: Context[Any], agent: AgentSteps, asks: type
+) -> AgentCallObserver:
     """Where an agent is asked for what it has; it answers without any scaffolding.
 
     Args:
@@ -67,7 +69,7 @@ async def site_of_the_last_word(ctx: Context[Any], agent: AgentSteps, asks: type
         asks: the class that asks: the agent's, or that of its workflow.
     """
     done, _ = await iterations(ctx)
-    return AgentSite(
+    return AgentCallObserver(
         ctx,
         agent.name,
         done + 1,

@@ -16,22 +16,27 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.events import AgentStreamStructuredOutput, Event, LLMCallStarted
-from llama_index_streaming_ext.llm.observer import Calls, Site, at, current_site
+from llama_index_streaming_ext.llm.observer import (
+    CallObserver,
+    RunCalls,
+    current_observer,
+    observed_by,
+)
 from llama_index_streaming_ext.llm.options import Options
 from llama_index_streaming_ext.llm.overlay import inner_of, options_of, wrap
 from llama_index_streaming_ext.llm.partial_json import GrowingObject
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM, StreamingToolLLM
 from llama_index_streaming_ext.llm.structured_request import asks_past_its_chat, json_schema
-from llama_index_streaming_ext.stream.deltas import Arguments
+from llama_index_streaming_ext.stream.deltas import ToolArguments
 from llama_index_streaming_ext.stream.origin import Origin, coming_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llama_index_streaming_ext.llm.observer import Calls, OnIncomplete
+    from llama_index_streaming_ext.llm.observer import OnIncomplete, RunCalls
 
 
-class AnswerSite(Site):
+class AnswerCallObserver(CallObserver):
     """Where an LLM may be asked when an agent's answer is there: for an object of `output_cls`.
 
     Args:
@@ -50,7 +55,7 @@ class AnswerSite(Site):
         self,
         run_id: str,
         write: Callable[[Event], None],
-        calls: Calls | None,
+        calls: RunCalls | None,
         *,
         agent: str,
         on_incomplete: OnIncomplete | None,
@@ -62,7 +67,7 @@ class AnswerSite(Site):
         self.origin = origin
         self._write_event = write
 
-    async def begin(self, started: LLMCallStarted) -> None:
+    async def on_start(self, started: LLMCallStarted) -> None:
         """A call is going to be made."""
         self.origin = self.origin._replace(call_id=started.call_id)
         self.write(started)
@@ -72,12 +77,12 @@ class AnswerSite(Site):
         with coming_from(self.origin):
             self._write_event(event)
 
-    def structured(self, output_cls: type[BaseModel]) -> StructuredSite:
+    def structured(self, output_cls: type[BaseModel]) -> StructuredCallObserver:
         """Where the LLM is asked for an object."""
-        return StructuredSite(self, output_cls)
+        return StructuredCallObserver(self, output_cls)
 
 
-class StructuredSite(AnswerSite):
+class StructuredCallObserver(AnswerCallObserver):
     """Where an LLM is asked for an object: what is certain of it is written as it comes.
 
     Args:
@@ -88,9 +93,9 @@ class StructuredSite(AnswerSite):
         reads: where the object is written: in the text, or in the arguments of a tool call.
     """
 
-    takes_text = True
+    writes_text = True
 
-    def __init__(self, site: AnswerSite, output_cls: type[BaseModel]) -> None:
+    def __init__(self, site: AnswerCallObserver, output_cls: type[BaseModel]) -> None:
         super().__init__(
             site.run_id,
             site._write_event,
@@ -106,15 +111,15 @@ class StructuredSite(AnswerSite):
         self._said = False
         self._site = site
 
-    async def begin(self, started: LLMCallStarted) -> None:
+    async def on_start(self, started: LLMCallStarted) -> None:
         """A call is going to be made. One that asks again says nothing of what it gets."""
         self._object = None if self._said else GrowingObject(self._output_cls)
         self._begun = False
-        await super().begin(started)
+        await super().on_start(started)
         # What core writes of the whole object comes from this call, too.
         self._site.origin = self.origin
 
-    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+    def on_text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
         """The text goes on; the object begins with its first brace."""
         if self.reads != "text":
             return
@@ -125,11 +130,11 @@ class StructuredSite(AnswerSite):
         if delta:
             self._feed(delta)
 
-    def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
+    def on_arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> ToolArguments:
         """The arguments of a tool call begin: those of the first one are the object."""
-        return Arguments(tool_id, tool_name, index)
+        return ToolArguments(tool_id, tool_name, index)
 
-    def argument(self, series: Arguments, delta: str) -> None:
+    def on_arguments_delta(self, series: ToolArguments, delta: str) -> None:
         """The arguments go on. The call is none of the agent's, so nothing is said of it."""
         if self.reads == "arguments" and series.position == 0:
             self._feed(delta)
@@ -155,9 +160,9 @@ class StructuredLLM(StreamingLLM):
         **prompt_args: Any,
     ) -> Any:
         """Answer a prompt with an object, in the way of the inner LLM's class."""
-        site = current_site()
-        asking = site.structured(output_cls) if isinstance(site, AnswerSite) else site
-        with at(asking):
+        site = current_observer()
+        asking = site.structured(output_cls) if isinstance(site, AnswerCallObserver) else site
+        with observed_by(asking):
             if asking is not site and asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
                 kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
@@ -167,8 +172,8 @@ class StructuredLLM(StreamingLLM):
 
     async def achat(self, *args: Any, **kwargs: Any) -> ChatResponse:
         """Answer a chat; where an object is asked for, streaming."""
-        site = current_site()
-        if not isinstance(site, StructuredSite):
+        site = current_observer()
+        if not isinstance(site, StructuredCallObserver):
             return await super().achat(*args, **kwargs)
         site.reads = "text"
         return await _last(await self.astream_chat(*args, **kwargs))
@@ -182,8 +187,8 @@ class StructuredToolLLM(StructuredLLM, StreamingToolLLM):
 
     async def achat_with_tools(self, *args: Any, **kwargs: Any) -> ChatResponse:
         """Answer a chat with tools; where an object is asked for, streaming."""
-        site = current_site()
-        if not isinstance(site, StructuredSite):
+        site = current_observer()
+        if not isinstance(site, StructuredCallObserver):
             return await super().achat_with_tools(*args, **kwargs)
         site.reads = "arguments"
         return await _last(await self.astream_chat_with_tools(*args, **kwargs))
@@ -194,7 +199,7 @@ class StructuredToolLLM(StructuredLLM, StreamingToolLLM):
         Answers that are not streamed are cut to the first one by the provider's class.
         """
         calls: list[Any] = cast("Any", super()).get_tool_calls_from_response(*args, **kwargs)
-        return calls[:1] if isinstance(current_site(), StructuredSite) else calls
+        return calls[:1] if isinstance(current_observer(), StructuredCallObserver) else calls
 
 
 def structured(llm: LLM) -> LLM:

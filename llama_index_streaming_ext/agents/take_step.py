@@ -14,9 +14,9 @@ from llama_index.core.memory import BaseMemory
 from pydantic import Field
 from workflows import Context
 
-from llama_index_streaming_ext.agents.call_observer import AgentSite, CoreContext, Splitter
+from llama_index_streaming_ext.agents.call_observer import AgentCallObserver, CoreContext, Splitter
 from llama_index_streaming_ext.agents.truncation import CUT_OFF, truncated, without_tool_calls
-from llama_index_streaming_ext.llm.observer import OnIncomplete, at
+from llama_index_streaming_ext.llm.observer import OnIncomplete, observed_by
 from llama_index_streaming_ext.llm.options import Options
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM, streaming
 from llama_index_streaming_ext.stream.origin import come_from, current_origin
@@ -78,10 +78,10 @@ class AgentSteps(BaseWorkflowAgent):
         if not self.streaming_llm or not _is_in_a_run(ctx):
             return await super().take_step(ctx, llm_input, tools, memory)
         site = await self._site(ctx)
-        inside = CoreContext(ctx, site) if site.takes_text else ctx
+        inside = CoreContext(ctx, site) if site.writes_text else ctx
         retries = self.truncated_retries
         while True:
-            with at(site), core_at_work():
+            with observed_by(site), core_at_work():
                 output = await super().take_step(inside, llm_input, tools, memory)
             site.name_tool_calls(output.tool_calls)
             cut = site.cut_off(output.tool_calls)
@@ -113,9 +113,9 @@ class AgentSteps(BaseWorkflowAgent):
         told = [ChatMessage(role="user", content=note)] if note else []
         await ctx.store.set(key, [*history[:-1], *kept, *told])
 
-    async def _site(self, ctx: Any) -> AgentSite:
+    async def _site(self, ctx: Any) -> AgentCallObserver:
         done: int = await ctx.store.get("num_iterations", default=0)
-        return AgentSite(
+        return AgentCallObserver(
             ctx,
             self.name,
             done + 1,

@@ -7,7 +7,7 @@ from llama_index.core.base.llms.types import ToolCallBlock
 from llama_index.core.llms import ChatMessage
 
 from llama_index_streaming_ext.events import TruncatedToolCall
-from llama_index_streaming_ext.stream.deltas import Arguments
+from llama_index_streaming_ext.stream.deltas import ToolArguments
 
 CUT_OFF = (
     "Your last message was cut off in the middle of the arguments of a tool call, so the tool was "
@@ -16,7 +16,7 @@ CUT_OFF = (
 """What the model is told."""
 
 
-def truncated(call: Arguments, *, retrying: bool) -> TruncatedToolCall:
+def truncated(call: ToolArguments, *, retrying: bool) -> TruncatedToolCall:
     """The event of a tool call that is not run.
 
     Args:

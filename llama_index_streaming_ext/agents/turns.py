@@ -21,7 +21,7 @@ from llama_index_streaming_ext.agents.iteration_limits import (
     site_of_the_last_word,
     the_last_answer_counts,
 )
-from llama_index_streaming_ext.agents.structured_output import AnswerSite, structured
+from llama_index_streaming_ext.agents.structured_output import AnswerCallObserver, structured
 from llama_index_streaming_ext.agents.take_step import AgentSteps, core_at_work
 from llama_index_streaming_ext.agents.tools.announced import announced_once
 from llama_index_streaming_ext.events import (
@@ -36,7 +36,7 @@ from llama_index_streaming_ext.events import (
     ToolCall,
     ToolCallResult,
 )
-from llama_index_streaming_ext.llm.observer import at
+from llama_index_streaming_ext.llm.observer import observed_by
 from llama_index_streaming_ext.run.run import current_run
 from llama_index_streaming_ext.stream.origin import Origin, coming_from, current_origin, running_id
 
@@ -73,7 +73,7 @@ class Turns:
                 return await parse(ctx, ev)
         if await gives_its_last_word(ctx, ev):
             site = await site_of_the_last_word(ctx, agent, type(self))
-            with at(site), core_at_work():
+            with observed_by(site), core_at_work():
                 return await parse(CoreContext(ctx, site), ev)
         async with the_last_answer_counts(ctx, ev):
             with _answering(ctx, agent):
@@ -122,7 +122,7 @@ def _agent_named(of: object, name: str) -> object:
 def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[None, None, None]:
     """An agent's answer is there, and it may be asked for an object."""
     run = current_run()
-    site = AnswerSite(
+    site = AnswerCallObserver(
         running_id(),
         ctx.write_event_to_stream,
         run.llm_calls if run is not None else None,
@@ -131,7 +131,7 @@ def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[None, None, No
         origin=current_origin()._replace(agent=agent.name),
     )
     wrap = structured if agent.streaming else None
-    with at(site), core_at_work(wrap), _written_by(ctx, site.write):
+    with observed_by(site), core_at_work(wrap), _written_by(ctx, site.write):
         yield
 
 

@@ -29,14 +29,14 @@ from llama_index_streaming_ext.llm.chunks.reader import reader_for as chunk_read
 from llama_index_streaming_ext.llm.error_translation import translated
 from llama_index_streaming_ext.llm.finish.reader import reader_for as finish_reader_for
 from llama_index_streaming_ext.llm.observer import (
+    CallObserver,
     OnIncomplete,
-    Site,
-    Teller,
-    current_site,
+    TextSink,
+    current_observer,
     lone_call_id,
 )
 from llama_index_streaming_ext.llm.options import Options
-from llama_index_streaming_ext.stream.deltas import Arguments
+from llama_index_streaming_ext.stream.deltas import ToolArguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,13 +80,13 @@ class LLMCall:
     """
 
     def __init__(self, llm: LLM, options: Options) -> None:
-        self.site = site = options.site or current_site()
+        self.site = site = options.site or current_observer()
         self.id = site.call_id() if site is not None else lone_call_id()
         self.reader = chunk_reader_for(llm)
         self.last: Any = None
         self.takes_text = False
         self.has_room: Callable[[], bool] = _nobody_reads
-        self._tell: Teller | None = None
+        self._tell: TextSink | None = None
         self.finish_reason: str | None = None
         self._llm = llm
         self._options = options
@@ -95,7 +95,7 @@ class LLMCall:
         self._pending_raw: Any = None
         self._begun = time.monotonic()
         self._ttft: float | None = None
-        self._arguments: dict[int, Arguments] = {}
+        self._arguments: dict[int, ToolArguments] = {}
         self._whole = False
         self._over = False
 
@@ -111,12 +111,12 @@ class LLMCall:
         Returns:
             How many more chunks may be read before it has to be asked again.
         """
-        return await self.site.room(lead) if self.site is not None else lead
+        return await self.site.wait_for_room(lead) if self.site is not None else lead
 
     def room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""
         if self.site is not None:
-            self.site.room_sync(lead)
+            self.site.wait_for_room_sync(lead)
 
     # The beginning
 
@@ -124,26 +124,26 @@ class LLMCall:
         """The LLM is going to be asked."""
         self._begun = time.monotonic()
         if self.site is not None:
-            await self.site.begin(self._started())
+            await self.site.on_start(self._started())
             self._told_by(self.site)
 
     def begin_sync(self) -> None:
         """The LLM is going to be asked, by synchronous code."""
         self._begun = time.monotonic()
         if self.site is not None:
-            self.site.begin_sync(self._started())
+            self.site.on_start_sync(self._started())
             self._told_by(self.site)
 
-    def _told_by(self, site: Site) -> None:
+    def _told_by(self, site: CallObserver) -> None:
         site.calls.open[self.id] = self.broken_off
-        self.takes_text = site.takes(self.id)
+        self.takes_text = site.owns_text(self.id)
         self.has_room = site.has_room
-        self._tell = site.teller(self.id) if self.takes_text or site.hears_text else None
+        self._tell = site.text_sink(self.id) if self.takes_text or site.wants_text else None
 
     def opened(self) -> None:
         """The LLM has taken the call: it can stream, as far as it says."""
         if self.site is not None:
-            self.site.opened(self.id)
+            self.site.on_open(self.id)
 
     def _started(self) -> LLMCallStarted:
         agent, iteration = (
@@ -219,8 +219,10 @@ class LLMCall:
         for tool_id, tool_name, index, delta in fragments:
             series = self._arguments.get(index)
             if series is None:
-                series = self._arguments[index] = site.arguments(tool_id, tool_name, index, self.id)
-            site.argument(series, delta)
+                series = self._arguments[index] = site.on_arguments(
+                    tool_id, tool_name, index, self.id
+                )
+            site.on_arguments_delta(series, delta)
 
     def _look_at(self, raw: Any) -> None:
         if raw is None:

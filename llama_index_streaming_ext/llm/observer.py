@@ -9,20 +9,20 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypeAlias
 
 from llama_index_streaming_ext.events import Event, LLMCallStarted
-from llama_index_streaming_ext.stream.deltas import Arguments
+from llama_index_streaming_ext.stream.deltas import ToolArguments
 from llama_index_streaming_ext.stream.origin import current_origin, running_id
 
 OnIncomplete = Literal["event", "raise"]
 
-Teller: TypeAlias = Callable[[str, str, str | None, Any], None]
+TextSink: TypeAlias = Callable[[str, str, str | None, Any], None]
 """What a call tells what it says: its id, the text, the thought, and the provider's chunk."""
 
-_current: ContextVar[Site | None] = ContextVar(
+_current: ContextVar[CallObserver | None] = ContextVar(
     "llama_index_streaming_ext.llm.observer", default=None
 )
 
 
-class Calls:
+class RunCalls:
     """The LLM calls of a run.
 
     Attributes:
@@ -43,10 +43,10 @@ class Calls:
 
 
 # Calls that belong to no run are told apart all the same.
-_alone = Calls()
+_alone = RunCalls()
 
 
-class Site:
+class CallObserver:
     """A place where LLM calls are made, such as a step of a run.
 
     Args:
@@ -70,15 +70,15 @@ class Site:
     agent: str | None = None
     iteration: int | None = None
     on_incomplete: OnIncomplete | None = None
-    hears_text = False
-    takes_text = False
+    wants_text = False
+    writes_text = False
     max_lead: int | None = None
 
     def __init__(
         self,
         run_id: str,
         write: Callable[[Event], None],
-        calls: Calls | None = None,
+        calls: RunCalls | None = None,
         room: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self.run_id = run_id
@@ -91,22 +91,22 @@ class Site:
         """The id of the next call."""
         return f"{self.run_id}-{self.calls.number()}"
 
-    async def begin(self, started: LLMCallStarted) -> None:
+    async def on_start(self, started: LLMCallStarted) -> None:
         """A call is going to be made; what comes after this in the log is written after it."""
-        self.begin_sync(started)
+        self.on_start_sync(started)
 
-    def begin_sync(self, started: LLMCallStarted) -> None:
+    def on_start_sync(self, started: LLMCallStarted) -> None:
         """A call is going to be made, by synchronous code."""
         self.write(started)
 
-    def takes(self, call_id: str) -> bool:
+    def owns_text(self, call_id: str) -> bool:
         """Whether it writes the text of a call that has begun itself."""
-        return self.takes_text
+        return self.writes_text
 
-    def opened(self, call_id: str) -> None:
+    def on_open(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
 
-    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+    def on_text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
         """A call goes on, where the site takes or hears the text.
 
         Args:
@@ -117,16 +117,16 @@ class Site:
         """
         raise NotImplementedError
 
-    def teller(self, call_id: str) -> Teller:
+    def text_sink(self, call_id: str) -> TextSink:
         """What a call that has begun tells its text to: `text`, or what does the same faster."""
-        return self.text
+        return self.on_text
 
-    def arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> Arguments:
+    def on_arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> ToolArguments:
         """The model begins to write the arguments of a tool call."""
         origin = current_origin()._replace(call_id=call_id, tool_id=tool_id)
-        return Arguments(tool_id, tool_name, index, origin)
+        return ToolArguments(tool_id, tool_name, index, origin)
 
-    def argument(self, series: Arguments, delta: str) -> None:
+    def on_arguments_delta(self, series: ToolArguments, delta: str) -> None:
         """A tool call's arguments go on."""
         token = series.next(0.0, delta)
         self.write(token.event())
@@ -135,7 +135,7 @@ class Site:
         """Whether the readers are certainly near enough, so that `room` need not be asked."""
         return False
 
-    async def room(self, lead: int) -> int:
+    async def wait_for_room(self, lead: int) -> int:
         """Wait until the readers are less than `lead` chunks behind.
 
         Returns:
@@ -145,11 +145,11 @@ class Site:
             await self._room(lead)
         return 0
 
-    def room_sync(self, lead: int) -> None:
+    def wait_for_room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""
 
 
-def current_site() -> Site | None:
+def current_observer() -> CallObserver | None:
     """The site of the LLM call that is being made here, None outside of one.
 
     A site belongs to its run: a run that is started inside another one's step inherits the
@@ -165,7 +165,7 @@ def lone_call_id() -> str:
 
 
 @contextmanager
-def at(site: Site | None) -> Generator[None, None, None]:
+def observed_by(site: CallObserver | None) -> Generator[None, None, None]:
     """LLM calls in this context are made at a site."""
     token = _current.set(site)
     try:

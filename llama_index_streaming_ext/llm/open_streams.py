@@ -15,12 +15,12 @@ from typing import Any, TypeAlias, TypeVar
 _Stream: TypeAlias = AsyncGenerator[Any, None] | Generator[Any, None, None]
 S = TypeVar("S", bound=_Stream)
 
-_begun: ContextVar[StreamsBegun | None] = ContextVar(
+_begun: ContextVar[OpenStreams | None] = ContextVar(
     "llama_index_streaming_ext.streams_begun", default=None
 )
 
 
-class StreamsBegun:
+class OpenStreams:
     """The LLM streams that were begun in a context, and in the tasks and threads it was given."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ def _is_running(stream: object, name: str) -> bool:
 
 
 @contextmanager
-def streams_begun() -> Generator[StreamsBegun, None, None]:
+def open_streams() -> Generator[OpenStreams, None, None]:
     """Take note of the LLM streams that are begun in this context."""
-    streams = StreamsBegun()
+    streams = OpenStreams()
     token = _begun.set(streams)
     try:
         yield streams
@@ -56,7 +56,7 @@ def streams_begun() -> Generator[StreamsBegun, None, None]:
         _begun.reset(token)
 
 
-def begun_here(stream: S) -> S:
+def track_stream(stream: S) -> S:
     """An LLM stream is begun here; it is given back."""
     streams = _begun.get()
     if streams is not None:

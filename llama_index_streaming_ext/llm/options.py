@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from llama_index_streaming_ext.llm.observer import OnIncomplete, Site
+from llama_index_streaming_ext.llm.observer import CallObserver, OnIncomplete
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Options:
     usage: bool = True
     repairs: bool = True
     max_lead: int | None = None
-    site: Site | None = None
+    site: CallObserver | None = None
 
     def __post_init__(self) -> None:
         if self.on_incomplete not in get_args(OnIncomplete):

@@ -11,7 +11,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from llama_index_streaming_ext.llm.call import LLMCall
 from llama_index_streaming_ext.llm.observer import OnIncomplete
-from llama_index_streaming_ext.llm.open_streams import begun_here
+from llama_index_streaming_ext.llm.open_streams import track_stream
 from llama_index_streaming_ext.llm.options import Options
 from llama_index_streaming_ext.llm.overlay import inner_of, options_of, wrap
 from llama_index_streaming_ext.llm.reading import answer, answer_sync, read, read_sync
@@ -150,14 +150,14 @@ class StreamingLLM(_Base):
     ) -> AsyncGenerator[Any, None]:
         call, inner, options = self._call()
         kwargs = self._asking(method, kwargs)
-        return begun_here(read(call, inner, method, args, kwargs, options.strict))
+        return track_stream(read(call, inner, method, args, kwargs, options.strict))
 
     def _stream(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, None, None]:
         call, inner, options = self._call()
         kwargs = self._asking(method, kwargs)
-        return begun_here(read_sync(call, inner, method, args, kwargs, options.strict))
+        return track_stream(read_sync(call, inner, method, args, kwargs, options.strict))
 
 
 class StreamingToolLLM(StreamingLLM):

@@ -28,7 +28,7 @@ from llama_index_streaming_ext.threads.background_loop import refuse_on_backgrou
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 
 
-class Asking(_Base):
+class QueryMethods(_Base):
     """The two methods that people ask by. It stands before core's class, which decorates its own.
 
     So a query is one span and one trace, as upstream: those of the engine.
@@ -73,7 +73,7 @@ class Asking(_Base):
         return engine.ask(str_or_query_bundle)
 
 
-class StreamingQueryEngine(Asking, Wrapping, BaseQueryEngine):  # pyright: ignore[reportIncompatibleMethodOverride] # as there
+class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright: ignore[reportIncompatibleMethodOverride] # as there
     """Any query engine, whose answers stream, can be read more than once, and stop when stopped.
 
     Args:

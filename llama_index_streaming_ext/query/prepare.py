@@ -13,7 +13,7 @@ from llama_index_streaming_ext.llm.observer import OnIncomplete
 from llama_index_streaming_ext.query.context.options import QueryOptions
 from llama_index_streaming_ext.query.engine_copy.copy import copy_of
 from llama_index_streaming_ext.query.execution.query_run import QueryRun
-from llama_index_streaming_ext.query.llms.query_llm import QuerySite, in_query
+from llama_index_streaming_ext.query.llms.query_llm import QueryCallObserver, in_query
 from llama_index_streaming_ext.query.tracing.parts import observe
 
 
@@ -81,7 +81,7 @@ def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_a
     options = QueryOptions(
         on_incomplete="event",
         strict=strict,
-        site=QuerySite(run, show_calls=show_calls, strict=strict),
+        site=QueryCallObserver(run, show_calls=show_calls, strict=strict),
         stop=run.stop_signal,
         show_calls=show_calls,
         loop=asyncio.get_running_loop() if is_async else None,

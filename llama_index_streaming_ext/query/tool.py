@@ -19,7 +19,7 @@ from llama_index_streaming_ext.query.engine_copy.blocking import blocks_the_loop
 from llama_index_streaming_ext.query.execution.query_run import QueryRun
 from llama_index_streaming_ext.run.progress import ToolAtWork, current_tool
 from llama_index_streaming_ext.stream.cursor import Cursor
-from llama_index_streaming_ext.stream.deltas import Answer, Token
+from llama_index_streaming_ext.stream.deltas import AnswerText, Token
 from llama_index_streaming_ext.stream.record import Record
 
 
@@ -186,7 +186,7 @@ class _Shown:
         if isinstance(entry, Record):
             if not isinstance(entry.event, StopEvent):
                 query.write(entry.event)
-        elif isinstance(entry.series, Answer):
+        elif isinstance(entry.series, AnswerText):
             delta = entry.delta
             tool.write(ToolOutputDelta(tool_id=tool.tool_id, tool_name=tool.tool_name, delta=delta))
         else:

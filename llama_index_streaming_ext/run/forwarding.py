@@ -19,7 +19,7 @@ from llama_index_streaming_ext.run.step_writer import StepWriter, writer_of
 from llama_index_streaming_ext.run.stream_writer import stream_writer
 from llama_index_streaming_ext.stream.compaction import shallow_copy
 from llama_index_streaming_ext.stream.cursor import Cursor
-from llama_index_streaming_ext.stream.deltas import Series, Token
+from llama_index_streaming_ext.stream.deltas import DeltaSeries, Token
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin, current_origin, running_id
 from llama_index_streaming_ext.stream.record import Record
 
@@ -132,7 +132,7 @@ class _IntoLog:
         self._pump = writer.pump
         self._run_id = run_id
         self._parent = parent
-        self._shared: dict[Series, Series] = {}
+        self._shared: dict[DeltaSeries, DeltaSeries] = {}
 
     def put(self, entry: Entry) -> None:
         """Write the next entry, behind all that steps of the outer run have written before."""
@@ -147,7 +147,7 @@ class _IntoLog:
             # While the outer run ends, another StopEvent could be taken for its end.
             pump.straight(entry.event, lifted(entry.origin, self._run_id, self._parent))
 
-    def _series(self, series: Series) -> Series:
+    def _series(self, series: DeltaSeries) -> DeltaSeries:
         """A series with the deltas of one of the inner run, and the origin that it has here."""
         shared = self._shared.get(series)
         if shared is None:

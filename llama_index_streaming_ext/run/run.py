@@ -31,7 +31,7 @@ from llama_index_streaming_ext.events import (
     WorkflowFailedEvent,
     WorkflowTimedOutEvent,
 )
-from llama_index_streaming_ext.llm.observer import Calls, Site, at
+from llama_index_streaming_ext.llm.observer import CallObserver, RunCalls, observed_by
 from llama_index_streaming_ext.run.attempts import Attempts
 from llama_index_streaming_ext.run.endings import (
     ending_said,
@@ -119,7 +119,7 @@ class Run:
         self.pump = Pump(self.stream, direct=direct)
         self.pump.on_end = self._finish
         self.plain = PlainReaders(self.stream)
-        self.llm_calls = Calls()
+        self.llm_calls = RunCalls()
         self.attempts = Attempts()
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
@@ -201,7 +201,7 @@ class Run:
         with writing:
             # Looked up now: while it is written straight, the context's method is another one.
             write, room = ctx.write_event_to_stream, self.stream.room
-            with at(Site(self.upstream.run_id, write, self.llm_calls, room)):
+            with observed_by(CallObserver(self.upstream.run_id, write, self.llm_calls, room)):
                 yield
 
     # The pump

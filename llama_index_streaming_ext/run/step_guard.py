@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from llama_index_streaming_ext.errors import StepCancelled
 from llama_index_streaming_ext.events import Event
-from llama_index_streaming_ext.llm.open_streams import streams_begun
+from llama_index_streaming_ext.llm.open_streams import open_streams
 from llama_index_streaming_ext.run.run import current_run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,7 +97,7 @@ def _guard_async(step: Callable[..., Any]) -> Callable[..., Any]:
         if run is None:
             return await step(*args, **kwargs)
         attempt = run.attempts.of(step.__name__, _input_of(args, kwargs))
-        with attempt, run.working(), streams_begun() as streams:
+        with attempt, run.working(), open_streams() as streams:
             try:
                 return await step(*args, **kwargs)
             except BaseException as error:
@@ -136,10 +136,3 @@ def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Event | None:
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -17,7 +17,7 @@ from llama_index_streaming_ext.stream.cursor import Cursor
 _LOOK = 0.25
 
 
-class Lead:
+class Backpressure:
     """The readers of a log, as its writer sees them.
 
     Args:
@@ -62,9 +62,9 @@ class Lead:
         with self._lock:
             self.cursors.pop(cursor, None)
             self._furthest = max(self._furthest, cursor.seq)
-        self.came_on()
+        self.reader_caught_up()
 
-    def came_on(self) -> None:
+    def reader_caught_up(self) -> None:
         """A reader has read all that there is."""
         if not self._waiting:
             return
@@ -72,14 +72,14 @@ class Lead:
             waiting, self._waiting = self._waiting, set()
         _resolve_all(waiting)
 
-    def nap(self, seconds: float) -> None:
+    def wait_for_batch(self, seconds: float) -> None:
         """Let a reader's thread wait, until the writer waits for it, or the log is closed."""
         waiter = ThreadWaiter()
         with self._napper(waiter):
             if not (self._waiting or self._closed()):
                 waiter.wait(seconds)
 
-    async def anap(self, seconds: float) -> None:
+    async def await_batch(self, seconds: float) -> None:
         """What `nap` does, for a reader that is a task."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
@@ -105,7 +105,7 @@ class Lead:
                 napping, self._napping = self._napping, set()
             _resolve_all(napping)
 
-    def nudge(self) -> None:
+    def wake_here(self) -> None:
         """Wake the readers that nap on the running loop, where that costs the writer nothing.
 
         A thread that is woken beside a writer at work fights it for the interpreter.
@@ -118,21 +118,21 @@ class Lead:
             self._napping -= here
         resolve(here)
 
-    def unbind(self) -> None:
+    def lift(self) -> None:
         """Let the writer go on to the end."""
         self.unbounded = True
-        self.came_on()
+        self.reader_caught_up()
 
     # The writer
 
-    async def room(self, lead: int) -> None:
+    async def wait_for_slowest(self, lead: int) -> None:
         """Wait until no attached reader is `lead` entries behind, or more.
 
         Where nobody is attached there is room: what nobody reads holds nobody up.
         """
         await self._until(lambda: self._newest() - self._slowest() < lead)
 
-    async def demand(self, lead: int) -> int:
+    async def wait_for_fastest(self, lead: int) -> int:
         """Wait until the reader that has come furthest is less than `lead` entries behind.
 
         What nobody reads does not go on.
@@ -143,7 +143,7 @@ class Lead:
         await self._until(lambda: self._newest() - self._fastest() < lead)
         return self._granted(lead)
 
-    def demand_sync(self, lead: int) -> int:
+    def wait_for_fastest_sync(self, lead: int) -> int:
         """What `demand` does, for a writer that is a thread."""
         while not self._is_free(lead):
             waiter = ThreadWaiter()

@@ -9,8 +9,8 @@ from llama_index_streaming_ext.events import AgentStream, Event
 from llama_index_streaming_ext.events.usage import says_the_end, usage_of
 from llama_index_streaming_ext.stream.deltas import (
     FIELDS,
-    Call,
-    Extras,
+    AgentText,
+    DeltaExtras,
     Token,
     copy_of_token_event,
     data_of,
@@ -38,7 +38,7 @@ class Compactor:
 
     def __init__(self, *, keep_raw: bool = False) -> None:
         self._keep_raw = keep_raw
-        self._open: dict[str, list[Call]] = {}
+        self._open: dict[str, list[AgentText]] = {}
 
     def token(self, event: AgentStream, ts: float, origin: Origin = NOWHERE) -> Token:
         """The compact entry of an event."""
@@ -64,13 +64,13 @@ class Compactor:
         for agent in list(self._open):
             self.calls_over(agent)
 
-    def _call(self, agent: str, delta: str, response: str, origin: Origin) -> Call:
+    def _call(self, agent: str, delta: str, response: str, origin: Origin) -> AgentText:
         """The open call that a chunk belongs to, else a new one."""
         calls = self._open.setdefault(agent, [])
         for call in reversed(calls):
             if call.goes_on_with(delta, response) and call.origin == origin:
                 return call
-        call = Call(agent, response, origin)
+        call = AgentText(agent, response, origin)
         calls.append(call)
         if len(calls) > _OPEN_CALLS:
             _end(calls.pop(0))
@@ -78,12 +78,12 @@ class Compactor:
 
     def _extras(
         self,
-        call: Call,
+        call: AgentText,
         raw: Any,
         tools: list[ToolSelection],
         thinking: str | None,
         data: dict[str, Any],
-    ) -> Extras | None:
+    ) -> DeltaExtras | None:
         usage = None
         if raw is not None:
             usage = usage_of(raw)
@@ -98,7 +98,7 @@ class Compactor:
             call.tools = tools
         if raw is None and usage is None and not tools and thinking is None and not data:
             return None
-        return Extras(thinking, tools, raw, usage, dict(data))
+        return DeltaExtras(thinking, tools, raw, usage, dict(data))
 
 
 def is_whole(event: AgentStream) -> bool:
@@ -131,9 +131,9 @@ def shallow_copy(event: E) -> E:
     return copy
 
 
-def _end(call: Call) -> None:
+def _end(call: AgentText) -> None:
     token, raw = call.newest, call.pending_raw
     if token is not None and raw is not None:
-        kept = token.extras or Extras()
+        kept = token.extras or DeltaExtras()
         token.extras = kept._replace(raw=raw)
     call.last, call.newest, call.pending_raw, call.tools = "", None, None, []

@@ -28,7 +28,7 @@ E = TypeVar("E", bound=Event)
 FIELDS = frozenset(AgentStream.model_fields)
 
 
-class Extras(NamedTuple):
+class DeltaExtras(NamedTuple):
     """What few chunks carry besides their delta."""
 
     thinking: str | None = None
@@ -38,7 +38,7 @@ class Extras(NamedTuple):
     data: dict[str, Any] = {}  # noqa: RUF012
 
 
-class Series:
+class DeltaSeries:
     """Deltas that belong together, and what each one is as an event.
 
     Attributes:
@@ -55,11 +55,11 @@ class Series:
         self.deltas: list[str] = []
         self.origin = origin
 
-    def event(self, index: int, extras: Extras | None) -> Event:
+    def event(self, index: int, extras: DeltaExtras | None) -> Event:
         """The event of the delta at `index`."""
         raise NotImplementedError
 
-    def next(self, ts: float, delta: str, extras: Extras | None = None) -> Token:
+    def next(self, ts: float, delta: str, extras: DeltaExtras | None = None) -> Token:
         """Take in the next delta.
 
         Args:
@@ -84,7 +84,9 @@ class Token:
 
     __slots__ = ("extras", "index", "series", "ts")
 
-    def __init__(self, ts: float, series: Series, index: int, extras: Extras | None) -> None:
+    def __init__(
+        self, ts: float, series: DeltaSeries, index: int, extras: DeltaExtras | None
+    ) -> None:
         self.ts = ts
         self.series = series
         self.index = index
@@ -100,7 +102,7 @@ class Token:
         return self.series.event(self.index, self.extras)
 
 
-class Call(Series):
+class AgentText(DeltaSeries):
     """The text of one LLM call of an agent, as its chunks brought it.
 
     Attributes:
@@ -149,7 +151,7 @@ class Call(Series):
         self.built = (index, text)
         return text
 
-    def event(self, index: int, extras: Extras | None) -> AgentStream:
+    def event(self, index: int, extras: DeltaExtras | None) -> AgentStream:
         """The chunk at `index`."""
         return agent_stream(self.deltas[index], self.response(index), self.agent, extras)
 
@@ -164,7 +166,7 @@ class _UpTo(NamedTuple):
         return "".join(self.deltas[: self.last + 1])
 
 
-class Arguments(Series):
+class ToolArguments(DeltaSeries):
     """The arguments of one tool call, as the model writes them.
 
     Attributes:
@@ -185,7 +187,7 @@ class Arguments(Series):
         self.tool_name = tool_name
         self.position = position
 
-    def event(self, index: int, extras: Extras | None) -> ToolCallDelta:
+    def event(self, index: int, extras: DeltaExtras | None) -> ToolCallDelta:
         """The piece at `index`."""
         fields = {
             "tool_id": self.tool_id,
@@ -197,7 +199,7 @@ class Arguments(Series):
         return event.joined(_UpTo(self.deltas, index))
 
 
-class Answer(Series):
+class AnswerText(DeltaSeries):
     """The answer of a query, as it comes.
 
     Attributes:
@@ -217,14 +219,14 @@ class Answer(Series):
         self.call_id = call_id
         self.parent_id = parent_id
 
-    def event(self, index: int, extras: Extras | None) -> AnswerDelta:
+    def event(self, index: int, extras: DeltaExtras | None) -> AnswerDelta:
         """The piece at `index`."""
         delta = self.deltas[index]
         fields = {"call_id": self.call_id, "parent_id": self.parent_id, "delta": delta}
         return _instance(AnswerDelta, fields, {})
 
 
-class InnerCall(Series):
+class InnerCallText(DeltaSeries):
     """The text of an LLM call that is not the answer's.
 
     Attributes:
@@ -245,7 +247,7 @@ class InnerCall(Series):
         self.parent_id = parent_id
         self.purpose = purpose
 
-    def event(self, index: int, extras: Extras | None) -> LLMCallDelta:
+    def event(self, index: int, extras: DeltaExtras | None) -> LLMCallDelta:
         """The piece at `index`."""
         fields = {
             "call_id": self.call_id,
@@ -268,7 +270,7 @@ def copy_of_token_event(event: AgentStream) -> AgentStream:
 
 
 def agent_stream(
-    delta: str, response: str, agent: str, extras: Extras | None = None
+    delta: str, response: str, agent: str, extras: DeltaExtras | None = None
 ) -> AgentStream:
     """An AgentStream of values that need no validation."""
     if extras is None:

@@ -13,17 +13,17 @@ from typing import TypeVar
 from llama_index_streaming_ext.events import AgentInput, AgentOutput, AgentStream, Event
 from llama_index_streaming_ext.stream.compaction import Compactor, is_whole, shallow_copy
 from llama_index_streaming_ext.stream.cursor import RecordCursor
-from llama_index_streaming_ext.stream.deltas import Extras, Series, Token
+from llama_index_streaming_ext.stream.deltas import DeltaExtras, DeltaSeries, Token
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
 from llama_index_streaming_ext.stream.outcome import Outcome
-from llama_index_streaming_ext.stream.readers import LOST_CHECK, Followed
+from llama_index_streaming_ext.stream.readers import LOST_CHECK, Readable
 from llama_index_streaming_ext.stream.record import Ending, Record
 from llama_index_streaming_ext.stream.snapshot import Fold, Snapshot
 
 T = TypeVar("T")
 
 
-class EventStream(Followed):
+class EventStream(Readable):
     """The append-only log of one run, and its readers.
 
     There is one writer, which calls `append` for every event and `close` with the last one.
@@ -83,7 +83,9 @@ class EventStream(Followed):
         seq = len(self._log.entries) + 1
         return self._log.append(Record(seq, ts, shallow_copy(event), False, origin))
 
-    def append_delta(self, series: Series, delta: str, extras: Extras | None = None) -> int:
+    def append_delta(
+        self, series: DeltaSeries, delta: str, extras: DeltaExtras | None = None
+    ) -> int:
         """Write the next delta of a series, at a fraction of what its event would cost.
 
         Returns:
@@ -102,7 +104,7 @@ class EventStream(Followed):
         deltas.append(delta)
         return log.append(Token(ts, series, len(deltas) - 1, extras))
 
-    def append_shared(self, series: Series, token: Token) -> int:
+    def append_shared(self, series: DeltaSeries, token: Token) -> int:
         """Write a delta that another log has: a token of a series that shares its deltas.
 
         Args:
@@ -132,7 +134,7 @@ class EventStream(Followed):
         self._ending = ending
         seq = len(self._log.entries) + 1
         seq = self._log.close(Record(seq, self._now(), shallow_copy(event), terminal=True))
-        self.lead.wake()
+        self.backpressure.wake()
         return seq
 
     def written_on(self, loop: asyncio.AbstractEventLoop, lost: Callable[[], None]) -> None:
@@ -269,7 +271,7 @@ class EventStream(Followed):
 
     async def room(self, lead: int) -> None:
         """Wait, as the writer, until no attached reader is `lead` records behind, or more."""
-        await self.lead.room(lead)
+        await self.backpressure.wait_for_slowest(lead)
 
     def _folded(self) -> Snapshot:
         with self._fold_lock:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from llama_index_streaming_ext.log import MemoryLog
 from llama_index_streaming_ext.log.memory import resolve
-from llama_index_streaming_ext.stream.backpressure import Lead
+from llama_index_streaming_ext.stream.backpressure import Backpressure
 from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.stream.deltas import Token
 from llama_index_streaming_ext.stream.record import Record
@@ -24,7 +24,7 @@ _NAP = 0.002
 LOST_CHECK = 0.25
 
 
-class Followed:
+class Readable:
     """The readers' side of a stream.
 
     Attributes:
@@ -34,7 +34,7 @@ class Followed:
 
     def __init__(self) -> None:
         self._log: MemoryLog[Record | Token] = MemoryLog()
-        self.lead = Lead(lambda: len(self._log.entries), lambda: self._log.closed)
+        self.backpressure = Backpressure(lambda: len(self._log.entries), lambda: self._log.closed)
         self.built: dict[int, Record] = {}
         self._writer_loop: asyncio.AbstractEventLoop | None = None
 
@@ -46,7 +46,7 @@ class Followed:
         """Read with a cursor of one's own: what it makes of each record that it wants."""
         loop = asyncio.get_running_loop()
         cursor.opened()
-        self.lead.attached(cursor, loop)
+        self.backpressure.attached(cursor, loop)
         # This loop is what a delivery costs: at a hundred readers nothing else matters.
         log, entries = self._log, self._log.entries
         elsewhere = self._writer_loop is not None and self._writer_loop is not loop
@@ -75,8 +75,8 @@ class Followed:
             if waiter is not None:
                 log.forget(waiter)
             cursor.closed()
-            self.lead.detached(cursor)
-            if not self.lead.cursors:
+            self.backpressure.detached(cursor)
+            if not self.backpressure.cursors:
                 self.built.clear()
 
     async def _park(
@@ -87,7 +87,7 @@ class Followed:
         now = time.perf_counter()
         if now - cursor.woken < cursor.nap and not self._log.closed:
             # Waking a task costs more than the token that it is woken for.
-            await self.lead.anap(cursor.nap)
+            await self.backpressure.await_batch(cursor.nap)
             now = time.perf_counter()
         cursor.woken = now
 
@@ -95,7 +95,7 @@ class Followed:
         """Read with a cursor of one's own, in a thread that may block."""
         self._refuse_to_block()
         cursor.opened()
-        self.lead.attached(cursor)
+        self.backpressure.attached(cursor)
         log, entries = self._log, self._log.entries
         began = len(entries)
         try:
@@ -107,7 +107,7 @@ class Followed:
                         return
                     if seq > began:
                         # A thread that is woken for each token costs more than the token.
-                        self.lead.nap(_NAP)
+                        self.backpressure.wait_for_batch(_NAP)
                         began = seq
                     waiter = log.thread_waiter(seq)
                     while waiter is not None and not waiter.wait(LOST_CHECK):
@@ -121,7 +121,7 @@ class Followed:
                         yield item
         finally:
             cursor.closed()
-            self.lead.detached(cursor)
+            self.backpressure.detached(cursor)
 
     def record_of(self, seq: int, token: Token) -> Record:
         """A token's record, built for the readers that are level with each other."""
@@ -137,7 +137,7 @@ class Followed:
 
     def _nothing_comes(self, seq: int, follow: bool, elsewhere: bool) -> bool:
         """Whether a reader that has passed all records is at the end."""
-        self.lead.came_on()
+        self.backpressure.reader_caught_up()
         log = self._log
         if log.closed or (elsewhere and self._is_lost()):
             # The last record may just have been written.

@@ -16,9 +16,9 @@ from llama_index_streaming_ext.events import (
     ToolCallResult,
 )
 from llama_index_streaming_ext.events.usage import Usage
-from llama_index_streaming_ext.stream.deltas import Answer, Call, Token
+from llama_index_streaming_ext.stream.deltas import AgentText, AnswerText, Token
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
-from llama_index_streaming_ext.stream.usage_totals import Tally
+from llama_index_streaming_ext.stream.usage_totals import UsageTotals
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolOutput
@@ -77,9 +77,9 @@ class Fold:
     _deltas: list[str] = field(default_factory=list[str])
     _tool_calls: dict[str, ToolCallState] = field(default_factory=dict[str, ToolCallState])
     _agent: str | None = None
-    _tally: Tally = field(default_factory=Tally)
+    _tally: UsageTotals = field(default_factory=UsageTotals)
     # Of the runs that were forwarded into this log, by their ids: their tokens are billed too.
-    _forwarded: dict[str, Tally] = field(default_factory=dict[str, Tally])
+    _forwarded: dict[str, UsageTotals] = field(default_factory=dict[str, UsageTotals])
 
     def add(self, entry: Token | Event, origin: Origin = NOWHERE) -> None:
         """Add the next entry of the log.
@@ -93,7 +93,7 @@ class Fold:
             self._show(entry)
             _count(entry, self._tally)
         else:
-            _count(entry, self._forwarded.setdefault(origin.run_id, Tally()))
+            _count(entry, self._forwarded.setdefault(origin.run_id, UsageTotals()))
 
     def snapshot(self, *, done: bool) -> Snapshot:
         """What the log says up to here."""
@@ -125,9 +125,9 @@ class Fold:
     def _show(self, entry: Token | Event) -> None:
         """Add what a late reader is shown."""
         if isinstance(entry, Token):
-            if isinstance(entry.series, Call):
+            if isinstance(entry.series, AgentText):
                 self._add_delta(entry.delta, entry.series.agent)
-            elif isinstance(entry.series, Answer):
+            elif isinstance(entry.series, AnswerText):
                 self._deltas.append(entry.delta)
         elif isinstance(entry, AgentStream):
             # A chunk that is kept whole: a subclass of AgentStream.
@@ -151,11 +151,11 @@ class Fold:
         )
 
 
-def _count(entry: Token | Event, tally: Tally) -> None:
+def _count(entry: Token | Event, tally: UsageTotals) -> None:
     """Add what an entry says of the use of an LLM."""
     if isinstance(entry, Token):
         call, extras = entry.series, entry.extras
-        if extras is not None and extras.usage is not None and isinstance(call, Call):
+        if extras is not None and extras.usage is not None and isinstance(call, AgentText):
             tally.counted(call.agent, call, extras.usage)
     elif isinstance(entry, AgentStream):
         tally.said(entry)

@@ -16,7 +16,7 @@ from llama_index_streaming_ext.events.usage import Usage, usage_of
 
 
 @dataclass(slots=True)
-class Tally:
+class UsageTotals:
     """What the LLM calls of a run have used.
 
     A call through `StreamingLLM` says it by itself when it is over. Of other calls, the raw chunks

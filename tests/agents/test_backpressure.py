@@ -31,7 +31,7 @@ from llama_index_streaming_ext import (
     Workflow,
     step,
 )
-from llama_index_streaming_ext.stream.backpressure import Lead
+from llama_index_streaming_ext.stream.backpressure import Backpressure
 from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
 from tests.support.agents.llm_kinds import LLMs
@@ -276,15 +276,15 @@ def test_waiting_leaves_nothing_behind() -> None:
 
     async def waits() -> None:
         closed: list[bool] = []
-        lead = Lead(lambda: 1, lambda: bool(closed))
+        lead = Backpressure(lambda: 1, lambda: bool(closed))
         lead.attached(Cursor[Any](0, (), False))
-        writer = asyncio.create_task(lead.room(1))
+        writer = asyncio.create_task(lead.wait_for_slowest(1))
         await asyncio.sleep(0)
         writer.cancel()
         await asyncio.wait({writer})
         for _ in range(3):
-            await lead.anap(0)
-            lead.nap(0)
+            await lead.await_batch(0)
+            lead.wait_for_batch(0)
         assert lead.waiters == 0
 
     asyncio.run(waits())

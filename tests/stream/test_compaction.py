@@ -12,7 +12,7 @@ from llama_index.core.tools import ToolSelection
 
 from llama_index_streaming_ext import AgentStream, Event
 from llama_index_streaming_ext.stream.compaction import Compactor, shallow_copy
-from llama_index_streaming_ext.stream.deltas import Call, Token
+from llama_index_streaming_ext.stream.deltas import AgentText, Token
 
 
 class Note(Event):
@@ -100,7 +100,7 @@ def test_a_call_that_is_over_keeps_no_response() -> None:
     made = [compactor.token(event, 0.0) for event in call("a", "b")]
     compactor.run_over()
     last = made[-1].series
-    assert isinstance(last, Call)
+    assert isinstance(last, AgentText)
     assert last.last == ""
     assert events(made)[-1].response == "ab"
 

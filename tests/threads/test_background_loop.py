@@ -63,7 +63,7 @@ def test_importing_it_starts_nothing() -> None:
     """It begins when it is needed."""
     script = """
 import threading
-from llama_index_streaming_ext.query import loop_thread
+from llama_index_streaming_ext.threads import background_loop as loop_thread
 print(threading.active_count())
 loop_thread.background()
 print(threading.active_count())
@@ -157,7 +157,8 @@ def test_a_child_that_ends_by_itself_says_nothing() -> None:
     """It leaves the loop of its parent alone."""
     script = """
 import os, sys, warnings
-from llama_index_streaming_ext.query.bridge import StopSignal, call, iterate
+from llama_index_streaming_ext.threads.from_thread import call, iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 async def answer(): return 42
 call(answer, StopSignal())
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: do not fork beside threads
@@ -175,7 +176,8 @@ def test_the_interpreter_ends_without_a_word(reader: str) -> None:
     """Streams that nobody has closed are closed, and no task is destroyed while it is pending."""
     script = f"""
 import asyncio, threading
-from llama_index_streaming_ext.query.bridge import StopSignal, iterate
+from llama_index_streaming_ext.threads.from_thread import iterate
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
 async def stream():
     try:
         yield 1
@@ -215,7 +217,7 @@ def late():
     except LoopClosed as error:
         print("refused")
 atexit.register(late)
-from llama_index_streaming_ext.query.loop_thread import background
+from llama_index_streaming_ext.threads.background_loop import background
 background()
 """
     assert ran(script).split() == ["refused"]

@@ -13,7 +13,7 @@ from workflows import Context, step
 from llama_index_streaming_ext.agents.tools.asked_by import remember_who_asked, who_asked
 from llama_index_streaming_ext.agents.tools.generators import streaming_tool
 from llama_index_streaming_ext.events import AgentOutput, AgentSetup, ToolCall, ToolCallResult
-from llama_index_streaming_ext.llm.open_streams import streams_begun
+from llama_index_streaming_ext.llm.open_streams import open_streams
 from llama_index_streaming_ext.run.progress import ToolAtWork, current_tool, working_on
 from llama_index_streaming_ext.run.stream_writer import stream_writer
 from llama_index_streaming_ext.stream.origin import coming_from, current_origin, running_id
@@ -43,7 +43,7 @@ class ToolCalls:
             started=time.time(),
         )
         tool = ToolAtWork(ev.tool_id, ev.tool_name, running_id(), origin, stream_writer(ctx))
-        with coming_from(origin), working_on(tool), streams_begun() as streams:
+        with coming_from(origin), working_on(tool), open_streams() as streams:
             # Core's @step is untyped.
             result: ToolCallResult = await cast("Any", super()).call_tool(ctx, ev)
             if result.tool_output.is_error:

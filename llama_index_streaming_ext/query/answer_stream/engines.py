@@ -77,10 +77,10 @@ from llama_index_streaming_ext.query.answer_stream.structured import (
     show_object,
 )
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
-    Face,
+    ObjectProxy,
+    hook_method,
     is_face,
     part_of,
-    shadow,
     state_of,
     twin,
     with_part,
@@ -164,9 +164,9 @@ def _complete_all(engines: Sequence[Any], _: Sequence[Any] = ()) -> None:
 def _finish(engine: Any) -> None:
     """Have what still streams read to its end."""
     for name in ("query", "_query"):
-        shadow(engine, name, _finished, by=_BY)
+        hook_method(engine, name, _finished, by=_BY)
     for name in ("aquery", "_aquery"):
-        shadow(engine, name, _afinished, by=_BY)
+        hook_method(engine, name, _afinished, by=_BY)
 
 
 def _finished(ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -334,7 +334,7 @@ def _on_selected(engine: Any, tell: Callable[[list[int]], None]) -> None:
 
     hooks = {"select": select, "aselect": aselect}
     state = state_of(engine)
-    state["_selector"] = Face(state["_selector"], hooks, by=_BY)
+    state["_selector"] = ObjectProxy(state["_selector"], hooks, by=_BY)
 
 
 def _change_part(holder: Any, name: str, change: _Change) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import llama_index.core
 from llama_index.core.response_synthesizers.refine import DefaultRefineProgram, Refine
 
-from llama_index_streaming_ext.query.engine_copy.method_hooks import shadow, state_of
+from llama_index_streaming_ext.query.engine_copy.method_hooks import hook_method, state_of
 
 _BY = "llama_index_streaming_ext.query.answer_stream.refine"
 
@@ -34,8 +34,8 @@ def stream_refine(synthesizer: Refine) -> None:
 def stream_steps(synthesizer: Refine) -> None:
     """What `stream_refine` does, whatever the version of core."""
     # Private: there is no public hook. Canary: test_engine_flow.py.
-    shadow(synthesizer, "_update_response", _update, by=_BY)
-    shadow(synthesizer, "_aupdate_response", _aupdate, by=_BY)
+    hook_method(synthesizer, "_update_response", _update, by=_BY)
+    hook_method(synthesizer, "_aupdate_response", _aupdate, by=_BY)
 
 
 def _update(ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -30,10 +30,10 @@ from pydantic import BaseModel
 
 from llama_index_streaming_ext.errors import NoStructuredAnswer
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
-    Around,
-    Face,
-    Shadow,
-    shadow,
+    Advice,
+    MethodHook,
+    ObjectProxy,
+    hook_method,
     state_of,
 )
 from llama_index_streaming_ext.query.llms.structured_answer import (
@@ -90,25 +90,25 @@ def show_object(synthesizer: Any) -> None:
     making_one = _Making()
     if isinstance(synthesizer, Refine):
         # Private: there is no public hook. Canary: tests/upstream/test_query.py.
-        shadow(synthesizer, "_update_response", making_one.step, by=_BY)
-        shadow(synthesizer, "_aupdate_response", making_one.step, by=_BY)
+        hook_method(synthesizer, "_update_response", making_one.step, by=_BY)
+        hook_method(synthesizer, "_aupdate_response", making_one.step, by=_BY)
         _face(synthesizer, _HELPERS, {"repack": making_one.packed})
         for name in _COMPACTS if isinstance(synthesizer, CompactAndRefine) else ():
-            shadow(synthesizer, name, making_one.compacted, by=_BY)
+            hook_method(synthesizer, name, making_one.compacted, by=_BY)
     elif isinstance(synthesizer, TreeSummarize):
         _face(synthesizer, _HELPERS, {"repack": making_one.summarized})
     else:
         _face(synthesizer, ("_llm",), dict.fromkeys(_ASKS, making_one.only))
-    shadow(synthesizer, "synthesize", making_one.synthesize, by=_BY)
-    shadow(synthesizer, "asynthesize", making_one.asynthesize, by=_BY)
+    hook_method(synthesizer, "synthesize", making_one.synthesize, by=_BY)
+    hook_method(synthesizer, "asynthesize", making_one.asynthesize, by=_BY)
 
 
 def hide_object(synthesizer: Any) -> None:
     """Have a synthesizer show its object no more: its answer is only a part of another one."""
     shown = state_of(synthesizer).get("synthesize")
-    if isinstance(shown, Shadow) and shown.is_by(_BY):
-        shadow(synthesizer, "synthesize", _hiding, by=_HIDDEN)
-        shadow(synthesizer, "asynthesize", _ahiding, by=_HIDDEN)
+    if isinstance(shown, MethodHook) and shown.is_by(_BY):
+        hook_method(synthesizer, "synthesize", _hiding, by=_HIDDEN)
+        hook_method(synthesizer, "asynthesize", _ahiding, by=_HIDDEN)
 
 
 def _hiding(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
@@ -125,10 +125,10 @@ def _is_model(output_cls: Any) -> bool:
     return isinstance(output_cls, type) and issubclass(output_cls, BaseModel)
 
 
-def _face(synthesizer: Any, names: tuple[str, ...], hooks: dict[str, Around]) -> None:
+def _face(synthesizer: Any, names: tuple[str, ...], hooks: dict[str, Advice]) -> None:
     state = state_of(synthesizer)
     for name in names:
-        state[name] = Face(state[name], hooks, by=_BY)
+        state[name] = ObjectProxy(state[name], hooks, by=_BY)
 
 
 class _Making:

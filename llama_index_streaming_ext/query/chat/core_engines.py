@@ -42,7 +42,12 @@ from llama_index.core.tools import ToolOutput
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
 from llama_index_streaming_ext.query.answer_stream.refine import stream_refine
 from llama_index_streaming_ext.query.chat.turn import ChatRun
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, Face, shadow, state_of
+from llama_index_streaming_ext.query.engine_copy.method_hooks import (
+    Advice,
+    ObjectProxy,
+    hook_method,
+    state_of,
+)
 from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
 
 _Ask = Callable[..., Any]
@@ -95,7 +100,7 @@ def _simple(engine: Any, run: ChatRun) -> None:
 
     state = state_of(engine)
     llm = state["_llm"]
-    state["_llm"] = Face(llm, {"chat": chat, "achat": achat}, by=run)
+    state["_llm"] = ObjectProxy(llm, {"chat": chat, "achat": achat}, by=run)
 
 
 class _Heard:
@@ -144,11 +149,11 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
         if isinstance(synthesizer, Refine):
             stream_refine(synthesizer)
         synthesizing(run.work, synthesizer)
-        shadow(synthesizer, "synthesize", _saying(run), by=run)
-        shadow(synthesizer, "asynthesize", _asaying(run), by=run)
+        hook_method(synthesizer, "synthesize", _saying(run), by=run)
+        hook_method(synthesizer, "asynthesize", _asaying(run), by=run)
         return synthesizer
 
-    shadow(engine, "_get_response_synthesizer", made, by=run)
+    hook_method(engine, "_get_response_synthesizer", made, by=run)
     _found(engine, run)
     _condensing(engine, run)
 
@@ -156,20 +161,20 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
 def _multi_modal(engine: Any, run: ChatRun) -> None:
     run.said_by_call = True
     say, asay = _saying(run, streaming=True), _asaying(run, streaming=True)
-    shadow(engine, "synthesize", say, by=run)
-    shadow(engine, "asynthesize", asay, by=run)
+    hook_method(engine, "synthesize", say, by=run)
+    hook_method(engine, "asynthesize", asay, by=run)
     _found(engine, run)
     _condensing(engine, run)
 
 
-def _saying(run: ChatRun, **options: Any) -> Around:
+def _saying(run: ChatRun, **options: Any) -> Advice:
     def synthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
         return run.say_sync(ask(*args, **{**kwargs, **options}))
 
     return synthesize
 
 
-def _asaying(run: ChatRun, **options: Any) -> Around:
+def _asaying(run: ChatRun, **options: Any) -> Advice:
     async def asynthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
         return await run.say(await ask(*args, **{**kwargs, **options}))
 
@@ -194,15 +199,17 @@ def _found(engine: Any, run: ChatRun) -> None:
     async def atell(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         return tell(args, await ask(*args, **kwargs))
 
-    shadow(engine, "_get_nodes", lambda ask, args, named: tell(args, ask(*args, **named)), by=run)
-    shadow(engine, "_aget_nodes", atell, by=run)
+    hook_method(
+        engine, "_get_nodes", lambda ask, args, named: tell(args, ask(*args, **named)), by=run
+    )
+    hook_method(engine, "_aget_nodes", atell, by=run)
 
 
 def _condensing(engine: Any, run: ChatRun) -> None:
     """Say of the call that makes one question of a conversation what it is for."""
     if hasattr(engine, "_condense_question"):
-        shadow(engine, "_condense_question", working(run.work, "condense"), by=run)
-        shadow(engine, "_acondense_question", aworking(run.work, "condense"), by=run)
+        hook_method(engine, "_condense_question", working(run.work, "condense"), by=run)
+        hook_method(engine, "_acondense_question", aworking(run.work, "condense"), by=run)
 
 
 # Condense-question: the query engine
@@ -236,7 +243,9 @@ def _queried(engine: Any, run: ChatRun) -> None:
         return await run.say(tell(args, await ask(*args, **kwargs)))
 
     # It is the user's own where it is no BaseQueryEngine but has its methods: a proxy, a mock.
-    state_of(engine)["_query_engine"] = Face(inner, {"query": query, "aquery": aquery}, by=run)
+    state_of(engine)["_query_engine"] = ObjectProxy(
+        inner, {"query": query, "aquery": aquery}, by=run
+    )
     _condensing(engine, run)
 
 

@@ -20,10 +20,10 @@ from llama_index.core.memory import BaseMemory, BaseMemoryBlock
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.query.chat.seen_list import SeenList
-from llama_index_streaming_ext.query.engine_copy.classes import Role, is_part, role_of
+from llama_index_streaming_ext.query.engine_copy.classes import CopyRule, copy_rule_of, is_part
 from llama_index_streaming_ext.query.engine_copy.copy import copy_of, llms_of
 from llama_index_streaming_ext.query.engine_copy.method_hooks import state_of
-from llama_index_streaming_ext.query.llms.context_llm import as_it_was
+from llama_index_streaming_ext.query.llms.context_llm import unbound
 
 Seen = Callable[[LLM], LLM]
 """Gives the LLM to be asked instead of one of a memory's."""
@@ -75,12 +75,12 @@ def _holds_llms(held: Any, passed: set[int]) -> bool:
         )
     if issubclass(_class(held), _KEPT):
         return _has_llms(held, passed)
-    role = role_of(_class(held))
-    return role is Role.LLM or (is_part(role) and bool(llms_of(held)))
+    role = copy_rule_of(_class(held))
+    return role is CopyRule.LLM or (is_part(role) and bool(llms_of(held)))
 
 
 def _may_hold_llms(cls: type) -> bool:
-    return issubclass(cls, _KEPT) or role_of(cls) is Role.LLM or is_part(role_of(cls))
+    return issubclass(cls, _KEPT) or copy_rule_of(cls) is CopyRule.LLM or is_part(copy_rule_of(cls))
 
 
 def _class(held: object) -> type:
@@ -95,7 +95,7 @@ def _with_seen(held: Any, seen: Seen) -> Any:
         return _all_with_seen(cast("list[Any]", held), seen)
     if issubclass(_class(held), _KEPT):
         return _view(held, seen)
-    return seen(held) if role_of(_class(held)) is Role.LLM else copy_of(held, seen)
+    return seen(held) if copy_rule_of(_class(held)) is CopyRule.LLM else copy_of(held, seen)
 
 
 def _all_with_seen(several: list[Any], seen: Seen) -> Any:
@@ -112,7 +112,7 @@ def _given(held: Any) -> Any:
     if isinstance(held, SeenList):
         return held.there
     if type(held) not in (list, tuple):
-        return as_it_was(held)
+        return unbound(held)
     several = cast("list[Any]", held)
     back = [_given(one) for one in several]
     same = all(one is other for one, other in zip(several, back, strict=True))

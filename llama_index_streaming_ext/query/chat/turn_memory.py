@@ -13,8 +13,8 @@ from llama_index_streaming_ext.query.chat.conversation import Conversation
 from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
 from llama_index_streaming_ext.query.chat.summary_memory import aget, get, to_the_end
 from llama_index_streaming_ext.query.context.call_tree import MEMORY, Work
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, Face
-from llama_index_streaming_ext.query.llms.context_llm import met
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, ObjectProxy
+from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
 
 INCOMPLETE = "incomplete"
 """The key in `additional_kwargs` of an answer that is not whole, and there the reason."""
@@ -40,7 +40,7 @@ class TurnMemory:
     def __init__(self, conversation: Conversation, work: Work) -> None:
         self._conversation = conversation
         self._work = work
-        self._memory: BaseMemory = with_llms_seen(conversation.memory, met)
+        self._memory: BaseMemory = with_llms_seen(conversation.memory, bind_to_context)
         self._written_to: BaseMemory = with_llms_seen(conversation.memory, _met_to_the_end)
         self._resets = conversation.resets
         self._set: list[ChatMessage] | None = None
@@ -50,7 +50,7 @@ class TurnMemory:
         sync = (self.get, self.get_all, self.put, self.put_messages, self.set, self.reset)
         tasks = (self.aget, self.aget_all, self.aput, self.aput_messages, self.aset, self.areset)
         hooks = {method.__name__: _instead(method) for method in (*sync, *tasks)}
-        self.face: Any = Face(self._memory, hooks, by=self)
+        self.face: Any = ObjectProxy(self._memory, hooks, by=self)
 
     # What the engine calls
 
@@ -216,12 +216,12 @@ class TurnMemory:
         return kwargs
 
 
-_met_to_the_end = partial(met, to_the_end=True)
+_met_to_the_end = partial(bind_to_context, to_the_end=True)
 _INITIAL = "initial_token_count"
 _LIMIT = "token_limit"
 
 
-def _instead(method: Callable[..., Any]) -> Around:
+def _instead(method: Callable[..., Any]) -> Advice:
     return lambda _, args, kwargs: method(*args, **kwargs)
 
 

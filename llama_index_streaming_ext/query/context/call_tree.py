@@ -21,7 +21,7 @@ MEMORY = "memory"
 """What LLMs are asked for while a memory is read or written."""
 
 
-class Place(NamedTuple):
+class Span(NamedTuple):
     """Where in the tree something happens."""
 
     call_id: str
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 class _Entry(NamedTuple):
     work: Work
-    place: Place
+    place: Span
     outer: _Entry | None
 
 
@@ -72,14 +72,14 @@ class Work:
         self.write = write
         self.query_id = query_id
         self.options: QueryOptions | None = None
-        self._root = Place(query_id, UNKNOWN)
+        self._root = Span(query_id, UNKNOWN)
         self._numbers = itertools.count(1)
 
     def new_id(self) -> str:
         """An id for a piece of work: the same ones in the same order for the same query."""
         return f"{self.query_id}-{next(self._numbers)}"
 
-    def current(self) -> Place:
+    def current(self) -> Span:
         """Where the caller is; the query itself where the context knows of no place in it."""
         entry = _entered.get()
         while entry is not None:
@@ -89,7 +89,7 @@ class Work:
         return self._root
 
     @contextmanager
-    def at_work(self, purpose: str | None = None, call_id: str | None = None) -> Generator[Place]:
+    def at_work(self, purpose: str | None = None, call_id: str | None = None) -> Generator[Span]:
         """Be at a place within the current one.
 
         Args:
@@ -106,7 +106,7 @@ class Work:
         """As `at_work`, until `leave` is called with what this returns, in the same context."""
         here, entry = self.current(), _entered.get()
         outer = entry.outer if entry is not None and entry.work is self else entry
-        place = Place(call_id or here.call_id, purpose or here.purpose)
+        place = Span(call_id or here.call_id, purpose or here.purpose)
         return _entered.set(_Entry(self, place, outer))
 
     def leave(self, entered: Entered) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Within:
+class QueryScope:
     """A query, for the contexts that it works in.
 
     Args:
@@ -28,7 +28,7 @@ class Within:
             for each kind of work its own.
     """
 
-    def __init__(self, work: Work, outer: Within | None) -> None:
+    def __init__(self, work: Work, outer: QueryScope | None) -> None:
         self.work = work
         self.outer = outer
         self.over = False
@@ -39,8 +39,10 @@ class Within:
         return self.going_on.setdefault(kind, {})
 
 
-_within: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_query", default=None)
-_asking: ContextVar[Within | None] = ContextVar("llama_index_streaming_ext_asking", default=None)
+_within: ContextVar[QueryScope | None] = ContextVar("llama_index_streaming_ext_query", default=None)
+_asking: ContextVar[QueryScope | None] = ContextVar(
+    "llama_index_streaming_ext_asking", default=None
+)
 
 innermost = _within.get
 """What was the innermost query in this context, None outside of all: the quickest look there is.
@@ -49,7 +51,7 @@ It may be over. Whoever is called for every token of a process looks here first.
 """
 
 
-def query_here() -> Within | None:
+def current_query() -> QueryScope | None:
     """The innermost query that is at work in this context, None outside of one.
 
     What was started during a query, and goes on after it, has its context, but is no part of it.
@@ -61,9 +63,9 @@ def query_here() -> Within | None:
 
 
 @contextmanager
-def within(work: Work) -> Generator[Within]:
+def enter_query(work: Work) -> Generator[QueryScope]:
     """In this context, and in copies of it, that query is at work."""
-    query = Within(work, query_here())
+    query = QueryScope(work, current_query())
     token = _within.set(query)
     try:
         yield query
@@ -73,16 +75,16 @@ def within(work: Work) -> Generator[Within]:
 
 
 @contextmanager
-def asking() -> Generator[None]:
+def inside_llm_call() -> Generator[None]:
     """In this context an LLM of the query is asked, by what sees it: what it does is its own."""
-    token = _asking.set(query_here())
+    token = _asking.set(current_query())
     try:
         yield
     finally:
         _asking.reset(token)
 
 
-def begin_asking(query: Within | None) -> Within | None:
+def enter_llm_call(query: QueryScope | None) -> QueryScope | None:
     """Begin what `asking` does; `end_asking` takes what this returns. For every chunk of a stream.
 
     Args:
@@ -93,7 +95,7 @@ def begin_asking(query: Within | None) -> Within | None:
     return before
 
 
-def end_asking(before: Within | None) -> None:
+def leave_llm_call(before: QueryScope | None) -> None:
     """End what `begin_asking` has begun.
 
     Not by a token: a stream that is collected as garbage ends in another context.
@@ -105,17 +107,17 @@ async def ask_seen(
     ask: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Ask an LLM of the query, as in `asking`."""
-    with asking():
+    with inside_llm_call():
         return await ask(*args, **kwargs)
 
 
-def asking_alone(make: Callable[[], _T]) -> _T:
+def call_inside_llm_call(make: Callable[[], _T]) -> _T:
     """Ask an LLM of the query in a context that is there for that call only, to its end."""
-    _asking.set(query_here())
+    _asking.set(current_query())
     return make()
 
 
-def is_asking() -> bool:
+def is_inside_llm_call() -> bool:
     """Whether what is done here is done by an LLM of the query that is seen already."""
     query = _asking.get()
-    return query is not None and query is query_here()
+    return query is not None and query is current_query()

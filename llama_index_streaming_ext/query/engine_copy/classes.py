@@ -175,7 +175,7 @@ _BARE_BASES = frozenset(
 _ABSTRACT = frozenset({"abc", "collections.abc", "typing", "typing_extensions"})
 
 
-class Role(Enum):
+class CopyRule(Enum):
     """What a copy does with the instances of a class."""
 
     LLM = auto()
@@ -194,10 +194,10 @@ class Role(Enum):
     """Shared, and not looked into."""
 
 
-_known: weakref.WeakKeyDictionary[type, Role] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[type, CopyRule] = weakref.WeakKeyDictionary()
 
 
-def role_of(cls: type) -> Role:
+def copy_rule_of(cls: type) -> CopyRule:
     """What a copy does with the instances of `cls`."""
     role = _known.get(cls)
     if role is None:
@@ -205,9 +205,9 @@ def role_of(cls: type) -> Role:
     return role
 
 
-def is_part(role: Role) -> bool:
+def is_part(role: CopyRule) -> bool:
     """Whether it is the role of a part of LlamaIndex's."""
-    return role is Role.PART or role is Role.WRITTEN
+    return role is CopyRule.PART or role is CopyRule.WRITTEN
 
 
 def from_library(module: object) -> bool:
@@ -215,28 +215,28 @@ def from_library(module: object) -> bool:
     return str(module).partition(".")[0] in _LIBRARIES
 
 
-def _judged(cls: type) -> Role:
+def _judged(cls: type) -> CopyRule:
     # By name, not by issubclass: some of these are protocols, and users' classes have hooks.
     bases = frozenset(cls.__mro__)
     if LLM in bases:
         # It is a way to ask the LLM within, which is the one to be seen. A wrapped one is not
         # exactly of this class, and is not to be taken apart.
-        return Role.PART if cls is StructuredLLM else Role.LLM
+        return CopyRule.PART if cls is StructuredLLM else CopyRule.LLM
     if not bases.isdisjoint(LEFT_ALONE):
-        return Role.LEFT
+        return CopyRule.LEFT
     if not bases.isdisjoint(WRITTEN_PARTS):
-        return Role.WRITTEN
+        return CopyRule.WRITTEN
     if not bases.isdisjoint(PARTS):
-        return Role.PART
+        return CopyRule.PART
     return _judged_foreign(cls)
 
 
-def _judged_foreign(cls: type) -> Role:
+def _judged_foreign(cls: type) -> CopyRule:
     if cls in _CALLABLES:
-        return Role.CALLABLE
+        return CopyRule.CALLABLE
     if not all(map(_may_be_looked_into, cls.__mro__)):
-        return Role.LEFT
-    return Role.CONTAINER if issubclass(cls, CONTAINERS) else Role.OBJECT
+        return CopyRule.LEFT
+    return CopyRule.CONTAINER if issubclass(cls, CONTAINERS) else CopyRule.OBJECT
 
 
 def _may_be_looked_into(base: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from llama_index.core.indices.base import BaseIndex
 from llama_index.core.llms import LLM
 
-from llama_index_streaming_ext.query.engine_copy.classes import Role, role_of
+from llama_index_streaming_ext.query.engine_copy.classes import CopyRule, copy_rule_of
 from llama_index_streaming_ext.query.engine_copy.discovery import Replace, Survey, shape_for
 
 _T = TypeVar("_T")
@@ -71,7 +71,7 @@ def llms_of(engine: object) -> list[LLM]:
     Raises:
         TypeError: there is nothing to look into: `engine` is an index, a memory or plain data.
     """
-    if isinstance(engine, LLM) and role_of(type(engine)) is Role.LLM:
+    if isinstance(engine, LLM) and copy_rule_of(type(engine)) is CopyRule.LLM:
         return [engine]
     _check(engine)
     return Survey(engine).llms
@@ -110,7 +110,7 @@ class _Copies:
         return self._made[id(obj)]
 
     def _begun(self, obj: object) -> Any:
-        if isinstance(obj, LLM) and role_of(type(obj)) is Role.LLM:
+        if isinstance(obj, LLM) and copy_rule_of(type(obj)) is CopyRule.LLM:
             return self._wrap(obj)
         new = shape_for(obj).shell(obj, _Holder(self, obj))
         (self._sets if isinstance(obj, set) else self._unfilled).append((new, cast(Any, obj)))
@@ -134,12 +134,12 @@ class _Holder:
 
 
 def _check(engine: object) -> None:
-    name, role = type(engine).__name__, role_of(type(engine))
+    name, role = type(engine).__name__, copy_rule_of(type(engine))
     if isinstance(engine, BaseIndex):
         hint = "an index holds data: pass index.as_query_engine() or as_chat_engine()"
-    elif role is Role.LLM:
+    elif role is CopyRule.LLM:
         hint = "it is an LLM, not something that holds one: wrap it yourself"
     else:
         hint = "pass a query engine, a chat engine or a part of one, such as a retriever"
-    if role in (Role.LEFT, Role.LLM):
+    if role in (CopyRule.LEFT, CopyRule.LLM):
         raise TypeError(f"this {name} has no parts to copy: {hint}")

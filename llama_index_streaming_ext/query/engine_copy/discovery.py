@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.llms import LLM
 
 from llama_index_streaming_ext.query.engine_copy.callables import shape_of_callable
-from llama_index_streaming_ext.query.engine_copy.classes import Role, is_part, role_of
+from llama_index_streaming_ext.query.engine_copy.classes import CopyRule, copy_rule_of, is_part
 from llama_index_streaming_ext.query.engine_copy.shapes import Shape, shape_of
 
 Replace = Callable[[object], "object | None"]
@@ -61,8 +61,8 @@ class Survey:
                     self._sources.append(id(holder))
 
     def _meet(self, obj: object, hops: int) -> None:
-        role = role_of(type(obj))
-        if isinstance(obj, LLM) and role is Role.LLM:
+        role = copy_rule_of(type(obj))
+        if isinstance(obj, LLM) and role is CopyRule.LLM:
             self.llms.append(obj)
             self._sources.append(id(obj))
         elif is_part(role):
@@ -74,8 +74,8 @@ class Survey:
             self._todo.append((obj, hops))
         self.met[id(obj)] = obj
 
-    def _meet_part(self, part: object, role: Role) -> None:
-        if role is Role.WRITTEN:
+    def _meet_part(self, part: object, role: CopyRule) -> None:
+        if role is CopyRule.WRITTEN:
             self._sources.append(id(part))
         self._todo.append((part, 0))
         stand_in = self._replace(part) if self._replace else None
@@ -100,11 +100,11 @@ class Survey:
 
 def shape_for(obj: object) -> Shape:
     """How `obj` is looked into and made anew."""
-    return shape_of_callable(obj) if role_of(type(obj)) is Role.CALLABLE else shape_of(obj)
+    return shape_of_callable(obj) if copy_rule_of(type(obj)) is CopyRule.CALLABLE else shape_of(obj)
 
 
 def _worth_following(held: Sequence[object]) -> Sequence[object]:
     """Without what is left alone: a list of a thousand nodes costs one look at their class."""
     every: set[type] = set(map(type, held))
-    classes = {cls for cls in every if role_of(cls) is not Role.LEFT}
+    classes = {cls for cls in every if copy_rule_of(cls) is not CopyRule.LEFT}
     return [obj for obj in held if type(obj) in classes] if classes else ()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from llama_index_streaming_ext.query.engine_copy.shapes import shape_of
 
-Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+Advice = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called instead of a method, with the method and the arguments; async where that is."""
 
 _T = TypeVar("_T")
@@ -23,7 +23,7 @@ def state_of(obj: object) -> dict[str, Any]:
     return obj.__dict__
 
 
-class Shadow:
+class MethodHook:
     """A method of one object, with something around it.
 
     Args:
@@ -35,7 +35,7 @@ class Shadow:
 
     __slots__ = ("_around", "_inner", "_name", "_owner", "by")
 
-    def __init__(self, owner: object, name: str, around: Around, by: object) -> None:
+    def __init__(self, owner: object, name: str, around: Advice, by: object) -> None:
         self._owner = owner
         self._name = name
         self._around = around
@@ -46,16 +46,16 @@ class Shadow:
         """Do what the method does, with what is around it."""
         return self._around(self._method(), args, kwargs)
 
-    def of(self, owner: object) -> Shadow:
+    def of(self, owner: object) -> MethodHook:
         """The same around the method of another object."""
-        shadow = Shadow(owner, self._name, self._around, self.by)
+        shadow = MethodHook(owner, self._name, self._around, self.by)
         inner = self._inner
-        shadow._inner = inner.of(owner) if isinstance(inner, Shadow) else inner
+        shadow._inner = inner.of(owner) if isinstance(inner, MethodHook) else inner
         return shadow
 
     def is_by(self, by: object) -> bool:
         """Whether this, or one around which it is, was put there by `by`."""
-        return self.by is by or (isinstance(self._inner, Shadow) and self._inner.is_by(by))
+        return self.by is by or (isinstance(self._inner, MethodHook) and self._inner.is_by(by))
 
     def _method(self) -> Callable[..., Any]:
         if self._inner is not None:
@@ -70,17 +70,17 @@ class Shadow:
         return delegated(self._owner, self._name)
 
 
-def shadow(owner: object, name: str, around: Around, *, by: object) -> None:
+def hook_method(owner: object, name: str, around: Advice, *, by: object) -> None:
     """Put something around a method of one object, which must be the query's own.
 
     It is done once for every `by`. Pydantic's objects are written to past their setters.
     """
     before = state_of(owner).get(name)
-    if not (isinstance(before, Shadow) and before.is_by(by)):
-        state_of(owner)[name] = Shadow(owner, name, around, by)
+    if not (isinstance(before, MethodHook) and before.is_by(by)):
+        state_of(owner)[name] = MethodHook(owner, name, around, by)
 
 
-class Face:
+class ObjectProxy:
     """What stands for an object: the object itself, with something around some of its methods.
 
     `isinstance` takes it for the object. What is set on it is set on the object.
@@ -88,7 +88,7 @@ class Face:
 
     __slots__ = ("_face_by", "_face_hooks", "_face_part")
 
-    def __init__(self, part: object, hooks: Mapping[str, Around], *, by: object) -> None:
+    def __init__(self, part: object, hooks: Mapping[str, Advice], *, by: object) -> None:
         object.__setattr__(self, "_face_part", part)
         object.__setattr__(self, "_face_hooks", hooks)
         object.__setattr__(self, "_face_by", by)
@@ -113,7 +113,7 @@ class Face:
 class _Hooked:
     """A method of a part, as its face has it."""
 
-    def __init__(self, method: Callable[..., Any], around: Around) -> None:
+    def __init__(self, method: Callable[..., Any], around: Advice) -> None:
         self._method = method
         self._around = around
 
@@ -123,7 +123,9 @@ class _Hooked:
 
 def is_face(obj: object, by: object = None) -> bool:
     """Whether it is the face of something, and one made by `by` if that is given."""
-    return type(obj) is Face and (by is None or object.__getattribute__(obj, "_face_by") is by)
+    return type(obj) is ObjectProxy and (
+        by is None or object.__getattribute__(obj, "_face_by") is by
+    )
 
 
 def part_of(face: object) -> Any:
@@ -131,14 +133,14 @@ def part_of(face: object) -> Any:
     return object.__getattribute__(face, "_face_part")
 
 
-def hooks_of(face: object) -> Mapping[str, Around]:
+def hooks_of(face: object) -> Mapping[str, Advice]:
     """What a face puts around methods, by their names."""
     return object.__getattribute__(face, "_face_hooks")
 
 
 def with_part(face: object, part: object) -> Any:
     """The same face of another object."""
-    return Face(part, hooks_of(face), by=object.__getattribute__(face, "_face_by"))
+    return ObjectProxy(part, hooks_of(face), by=object.__getattribute__(face, "_face_by"))
 
 
 class _Same:
@@ -165,6 +167,6 @@ def twin(obj: _T) -> _T:
     new = shape.shell(obj, _SAME)
     shape.fill(new, obj, _SAME)
     for name, held in list(state_of(new).items()):
-        if isinstance(held, Shadow):
+        if isinstance(held, MethodHook):
             state_of(new)[name] = held.of(new)
     return new

@@ -12,11 +12,11 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.query_engine import RetrieverRouterQueryEngine, ToolRetrieverRouterQueryEngine
 
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
-    Face,
+    ObjectProxy,
+    hook_method,
     hooks_of,
     is_face,
     part_of,
-    shadow,
     state_of,
     twin,
 )
@@ -101,9 +101,9 @@ def _on_found_tools(engine: Any, prepare: Prepare | None, change: Change | None)
         retriever = part_of(retriever)
     finding = _with(finding, prepare, change)
     hooks = {"retrieve": finding.tools, "aretrieve": finding.atools}
-    state_of(engine)["_retriever"] = Face(retriever, hooks, by=_BY)
-    shadow(engine, "_query", _tell_found_tools, by=_BY)
-    shadow(engine, "_aquery", _atell_found_tools, by=_BY)
+    state_of(engine)["_retriever"] = ObjectProxy(retriever, hooks, by=_BY)
+    hook_method(engine, "_query", _tell_found_tools, by=_BY)
+    hook_method(engine, "_aquery", _atell_found_tools, by=_BY)
 
 
 def _with(finding: _Finding, prepare: Prepare | None, change: Change | None) -> _Finding:

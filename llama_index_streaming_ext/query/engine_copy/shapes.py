@@ -16,9 +16,9 @@ from typing import Any, Protocol, cast
 
 from llama_index_streaming_ext.query.engine_copy.classes import (
     CONTAINERS,
-    Role,
+    CopyRule,
+    copy_rule_of,
     from_library,
-    role_of,
 )
 
 _PYDANTIC_STATE = ("__pydantic_private__", "__pydantic_extra__", "__pydantic_fields_set__")
@@ -153,7 +153,7 @@ def shape_of(obj: object) -> Shape:
     cls = type(obj)
     shape = _known.get(cls)
     if shape is None:
-        container = role_of(cls) is Role.CONTAINER or issubclass(cls, CONTAINERS)
+        container = copy_rule_of(cls) is CopyRule.CONTAINER or issubclass(cls, CONTAINERS)
         shape = _known[cls] = Container(cls) if container else Instance(cls)
     return shape
 
@@ -196,7 +196,7 @@ def _may_hold_an_llm(base: type) -> bool:
 def _is_class_data(name: str, value: object) -> bool:
     if name.startswith("__") or hasattr(type(value), "__get__"):
         return False
-    return role_of(type(value)) not in (Role.LEFT, Role.CALLABLE)
+    return copy_rule_of(type(value)) not in (CopyRule.LEFT, CopyRule.CALLABLE)
 
 
 class _NoFinalizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llama_index_streaming_ext.stream.cursor import Cursor
-from llama_index_streaming_ext.stream.deltas import Answer, Token
+from llama_index_streaming_ext.stream.deltas import AnswerText, Token
 from llama_index_streaming_ext.stream.record import Record
 
 
@@ -19,7 +19,7 @@ class AnswerCursor(Cursor[str]):
 
     nap = 0.002
 
-    def __init__(self, answer: Answer, after: int) -> None:
+    def __init__(self, answer: AnswerText, after: int) -> None:
         super().__init__(0, (), internal=True)
         self._answer = answer
         self._after = after

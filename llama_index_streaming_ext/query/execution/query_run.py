@@ -15,7 +15,7 @@ from llama_index.core.schema import NodeWithScore
 
 from llama_index_streaming_ext.events import Event, Incomplete, LLMCallFinished, QueryStarted
 from llama_index_streaming_ext.llm.call import incomplete_error
-from llama_index_streaming_ext.llm.observer import Calls
+from llama_index_streaming_ext.llm.observer import RunCalls
 from llama_index_streaming_ext.query.context.call_tree import Work
 from llama_index_streaming_ext.query.execution.answer import (
     deltas,
@@ -29,10 +29,10 @@ from llama_index_streaming_ext.query.execution.core_said import CoreSaid
 from llama_index_streaming_ext.query.execution.endings import failed, finished, lost, stopped
 from llama_index_streaming_ext.query.execution.engine_task import EngineTask
 from llama_index_streaming_ext.query.tracing.instrumentation import tracking
-from llama_index_streaming_ext.stream.deltas import Answer, Series
+from llama_index_streaming_ext.stream.deltas import AnswerText, DeltaSeries
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Ending
-from llama_index_streaming_ext.stream.usage_totals import Tally
+from llama_index_streaming_ext.stream.usage_totals import UsageTotals
 from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
 from llama_index_streaming_ext.threads.gate import Gate
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
@@ -79,7 +79,7 @@ class QueryRun:
         self.stream = EventStream(self.id)
         self.stop_signal = StopSignal()
         self.work = Work(self.write, self.id)
-        self.calls = Calls()
+        self.calls = RunCalls()
         self.answering = False
         self.sources: list[NodeWithScore] = []
         self.metadata: dict[str, Any] | None = None
@@ -91,12 +91,12 @@ class QueryRun:
         self._verbatim = verbatim
         self._taken = False
         self._core_said = CoreSaid()
-        self._tally = Tally()
+        self._tally = UsageTotals()
         self._began = False
         self._on_incomplete = on_incomplete
         self._incomplete: Incomplete | None = None
         self.said_by_call = verbatim
-        self._answer = Answer(self.id)
+        self._answer = AnswerText(self.id)
         # Several threads may write: the engine's, and those that its LLM calls are made in.
         self._writing = threading.Lock()
         self._ready = Gate()
@@ -178,14 +178,14 @@ class QueryRun:
 
     async def wait(self) -> None:
         """Wait until it has ended, however much is unread."""
-        self.stream.lead.unbind()
+        self.stream.backpressure.lift()
         await self.stream.ended()
 
     def wait_sync(self) -> None:
         """What `wait` does, in a thread that may block."""
         if not self.done:
             refuse_on_background_loop()
-        self.stream.lead.unbind()
+        self.stream.backpressure.lift()
         self.stream.ended_sync()
 
     # Stopping
@@ -194,7 +194,7 @@ class QueryRun:
         """Stop it at once, from any thread. Whoever reads it is told."""
         self._close(*stopped(self.id, self.text))
         self.stop_signal.stop()
-        self.stream.lead.unbind()
+        self.stream.backpressure.lift()
         if self._task is not None:
             self._task.cancel()
 
@@ -217,7 +217,7 @@ class QueryRun:
     def abandon(self) -> None:
         """Nobody holds the response any more: stop it if nobody reads it either."""
         # When the interpreter goes, no thread can be started any more, and none is needed.
-        if self.done or self.stream.lead.cursors or sys.is_finalizing():
+        if self.done or self.stream.backpressure.cursors or sys.is_finalizing():
             return
         # It is the garbage collector that calls, perhaps in a thread that is just writing to the
         # log and holds its lock: so it is stopped elsewhere.
@@ -237,7 +237,7 @@ class QueryRun:
                 # A snapshot would go through all tokens for it.
                 self._tally.finished(event)
 
-    def write_delta(self, series: Series, delta: str) -> None:
+    def write_delta(self, series: DeltaSeries, delta: str) -> None:
         """Write a delta into the log."""
         with self._writing:
             self.stream.append_delta(series, delta)
@@ -266,12 +266,12 @@ class QueryRun:
 
     async def room(self) -> int:
         """Wait until the answer's readers have come near enough, and say for how many more."""
-        lead, seq = self.stream.lead, self.stream.last_seq
+        lead, seq = self.stream.backpressure, self.stream.last_seq
         if seq < self._allowed:
             # Readers who let tokens come together are told before the writer must wait for them.
-            lead.nudge()
+            lead.wake_here()
             return self._allowed - seq - 1
-        self._allowed = await lead.demand(self.max_lead)
+        self._allowed = await lead.wait_for_fastest(self.max_lead)
         left = self._allowed - seq
         return left - left // 4 - 1
 
@@ -279,7 +279,7 @@ class QueryRun:
         """What `room` does, in a thread that may block."""
         self.stop_signal.check()
         if self.stream.last_seq >= self._allowed:
-            self._allowed = self.stream.lead.demand_sync(self.max_lead)
+            self._allowed = self.stream.backpressure.wait_for_fastest_sync(self.max_lead)
 
     def answer_began(self) -> None:
         """The LLM that writes the answer has taken the call."""

@@ -14,8 +14,8 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from llama_index_streaming_ext.llm.overlay import inner_of, options_of, wrap
-from llama_index_streaming_ext.query.context.current_query import is_asking, query_here
-from llama_index_streaming_ext.query.engine_copy.classes import Role, role_of
+from llama_index_streaming_ext.query.context.current_query import current_query, is_inside_llm_call
+from llama_index_streaming_ext.query.engine_copy.classes import CopyRule, copy_rule_of
 from llama_index_streaming_ext.query.engine_copy.copy import copy_of
 from llama_index_streaming_ext.query.llms.query_llm import in_query
 from llama_index_streaming_ext.threads.background_loop import on_background_loop
@@ -28,7 +28,7 @@ class _Met(NamedTuple):
     to_the_end: bool
 
 
-def met(llm: LLM, *, to_the_end: bool = False) -> LLM:
+def bind_to_context(llm: LLM, *, to_the_end: bool = False) -> LLM:
     """An LLM that is `llm`, and whose calls are seen by the query that they are made in.
 
     Args:
@@ -38,16 +38,16 @@ def met(llm: LLM, *, to_the_end: bool = False) -> LLM:
     Returns:
         The LLM; `llm` itself where that only says that it is one, as mocks do.
     """
-    role = role_of(type(llm))
-    if role is Role.LLM:
+    role = copy_rule_of(type(llm))
+    if role is CopyRule.LLM:
         face = _MetToolLLM if isinstance(inner_of(llm), FunctionCallingLLM) else _MetLLM
-        return wrap(llm, face, _Met(as_it_was(llm), to_the_end))
-    if role is Role.PART:
-        return copy_of(llm, lambda inner: met(inner, to_the_end=to_the_end))
+        return wrap(llm, face, _Met(unbound(llm), to_the_end))
+    if role is CopyRule.PART:
+        return copy_of(llm, lambda inner: bind_to_context(inner, to_the_end=to_the_end))
     return llm
 
 
-def as_it_was(llm: Any) -> Any:
+def unbound(llm: Any) -> Any:
     """What `met` was given, or `llm` itself if that is not one of its."""
     given: Any = llm
     if not isinstance(llm, _MetLLM):
@@ -69,9 +69,9 @@ def _asked(name: str) -> Callable[..., Any]:
 
 
 def _for_this_call(llm: LLM, name: str) -> LLM:
-    inner, to_the_end = as_it_was(llm), options_of(llm).to_the_end
-    query = query_here()
-    if query is None or query.work.options is None or is_asking():
+    inner, to_the_end = unbound(llm), options_of(llm).to_the_end
+    query = current_query()
+    if query is None or query.work.options is None or is_inside_llm_call():
         return inner
     if on_background_loop() and not name.startswith("a"):
         # It would wait for itself. So the loop is held up, as without us; what is asked is told by

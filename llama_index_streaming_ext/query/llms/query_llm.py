@@ -13,29 +13,33 @@ from llama_index.core.schema import NodeWithScore
 
 from llama_index_streaming_ext.events import Event, Incomplete, LLMCallStarted, PartialObject
 from llama_index_streaming_ext.llm.call import LLMCall
-from llama_index_streaming_ext.llm.observer import Calls, Site, Teller
+from llama_index_streaming_ext.llm.observer import CallObserver, RunCalls, TextSink
 from llama_index_streaming_ext.llm.overlay import inner_of, options_of, wrap
 from llama_index_streaming_ext.llm.reading import answer, read, read_sync
 from llama_index_streaming_ext.query.context.call_tree import MEMORY, Work
-from llama_index_streaming_ext.query.context.current_query import ask_seen, asking, asking_alone
+from llama_index_streaming_ext.query.context.current_query import (
+    ask_seen,
+    call_inside_llm_call,
+    inside_llm_call,
+)
 from llama_index_streaming_ext.query.context.options import QueryOptions
 from llama_index_streaming_ext.query.llms.loop_llms import for_this_loop, on_loop
 from llama_index_streaming_ext.query.llms.stopping import or_stopped, stoppable, until_stopped
 from llama_index_streaming_ext.query.llms.structured_answer import AskedObject, Output, asked_object
 from llama_index_streaming_ext.query.llms.structured_llm import ObjectLLM, ObjectToolLLM
-from llama_index_streaming_ext.stream.deltas import Arguments, InnerCall
+from llama_index_streaming_ext.stream.deltas import InnerCallText, ToolArguments
 from llama_index_streaming_ext.threads.from_thread import call, iterate
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 if TYPE_CHECKING:
-    from llama_index_streaming_ext.stream.deltas import Series
+    from llama_index_streaming_ext.stream.deltas import DeltaSeries
 
 
 class Asked(Protocol):
     """The query that LLM calls are made for."""
 
     work: Work
-    calls: Calls
+    calls: RunCalls
     stop_signal: StopSignal
     answering: bool
     sources: list[NodeWithScore]
@@ -65,7 +69,7 @@ class Asked(Protocol):
         """Write an event into its log."""
         ...
 
-    def write_delta(self, series: Series, delta: str) -> None:
+    def write_delta(self, series: DeltaSeries, delta: str) -> None:
         """Write a delta into its log."""
         ...
 
@@ -78,7 +82,7 @@ class Asked(Protocol):
         ...
 
 
-class QuerySite(Site):
+class QueryCallObserver(CallObserver):
     """Where the calls of a query are made, whatever context they are made in.
 
     Args:
@@ -88,7 +92,7 @@ class QuerySite(Site):
             known that the LLM can stream.
     """
 
-    hears_text = True
+    wants_text = True
     on_incomplete = "event"
 
     def __init__(self, query: Asked, *, show_calls: bool, strict: bool = False) -> None:
@@ -96,7 +100,7 @@ class QuerySite(Site):
         self._query = query
         self._show_calls = show_calls
         self._strict = strict
-        self._calls: dict[str, InnerCall] = {}
+        self._calls: dict[str, InnerCallText] = {}
         self._answers: set[str] = set()
         self._objects: dict[str, AskedObject] = {}
         self._taken: str | None = None
@@ -106,7 +110,7 @@ class QuerySite(Site):
         """The id of the next call."""
         return self._query.work.new_id()
 
-    def begin_sync(self, started: LLMCallStarted) -> None:
+    def on_start_sync(self, started: LLMCallStarted) -> None:
         """A call is going to be made."""
         place = self._query.work.current()
         asked = asked_object()
@@ -120,18 +124,18 @@ class QuerySite(Site):
             self._answers.add(started.call_id)
             if self._query.takes_answer(started.call_id, place.call_id):
                 self._taken = started.call_id
-        self._calls[started.call_id] = InnerCall(started.call_id, place.call_id, purpose)
+        self._calls[started.call_id] = InnerCallText(started.call_id, place.call_id, purpose)
         shown = {"parent_id": place.call_id, "purpose": purpose}
         self._query.write(started.model_copy(update=shown))
 
-    def takes(self, call_id: str) -> bool:
+    def owns_text(self, call_id: str) -> bool:
         """Whether the call's text is the answer, which is then written here and not by core."""
         return call_id == self._taken
 
-    def teller(self, call_id: str) -> Teller:
+    def text_sink(self, call_id: str) -> TextSink:
         """What a call tells its text to; one that is the answer, and nothing else, at once."""
         if call_id != self._taken or call_id in self._objects:
-            return self.text
+            return self.on_text
         write = self._query.write_answer
 
         def tell(call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
@@ -144,11 +148,11 @@ class QuerySite(Site):
         """Whether the answer's readers are certainly near enough."""
         return not self._query.answering or self._query.has_room()
 
-    async def room(self, lead: int) -> int:
+    async def wait_for_room(self, lead: int) -> int:
         """Wait until the answer's readers have come near enough."""
         return await self._query.room() if self._waits() else 0
 
-    def room_sync(self, lead: int) -> None:
+    def wait_for_room_sync(self, lead: int) -> None:
         """What `room` does, in a thread that may block."""
         if self._waits():
             self._query.room_sync()
@@ -157,7 +161,7 @@ class QuerySite(Site):
         # What is asked for the memory goes on without readers: they may be gone by then.
         return self._query.answering and self._query.work.current().purpose != MEMORY
 
-    def opened(self, call_id: str) -> None:
+    def on_open(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
         if call_id in self._answers and not self._strict:
             self._query.answer_began()
@@ -166,7 +170,7 @@ class QuerySite(Site):
             self._query.sources = asked.synthesis.sources
             self._query.answer_began()
 
-    def text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
+    def on_text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
         """An inner call goes on; what the answer's call says is written as the answer."""
         if call_id == self._taken:
             if delta:
@@ -177,11 +181,11 @@ class QuerySite(Site):
         if asked is not None and asked.is_answer:
             self.show(asked, asked.text(delta))
 
-    def _is_inner(self, inner: InnerCall) -> bool:
+    def _is_inner(self, inner: InnerCallText) -> bool:
         # What was asked before the engine has answered may go on as the answer.
         return not self._query.answering or inner.purpose == MEMORY
 
-    def argument(self, series: Arguments, delta: str) -> None:
+    def on_arguments_delta(self, series: ToolArguments, delta: str) -> None:
         """The arguments of a tool call go on; those of the answer's call are the answer."""
         asked = self._objects.get(series.origin.call_id or "")
         if asked is not None and asked.is_answer:
@@ -238,7 +242,7 @@ class QueryLLM(ObjectLLM):
             return until_stopped(chunks, options.stop)
         one = LLMCall(there, options)
         make = functools.partial(read, one, there, f"a{method}", args, kwargs, options.strict)
-        return iterate(functools.partial(asking_alone, make), options.stop)
+        return iterate(functools.partial(call_inside_llm_call, make), options.stop)
 
     # Whole answers
 
@@ -265,7 +269,7 @@ class QueryLLM(ObjectLLM):
         if there is None or options.stop is None:
             if options.stop is not None:
                 options.stop.check()
-            with asking():
+            with inside_llm_call():
                 return getattr(super(), method)(*args, **kwargs)
         ask: Callable[..., Awaitable[Any]] = getattr(there, f"a{method}")
         return call(

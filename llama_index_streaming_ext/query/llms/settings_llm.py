@@ -11,8 +11,12 @@ from typing import Any, cast
 
 from llama_index.core.settings import Settings
 
-from llama_index_streaming_ext.query.context.current_query import Within, is_asking, query_here
-from llama_index_streaming_ext.query.llms.context_llm import as_it_was, met
+from llama_index_streaming_ext.query.context.current_query import (
+    QueryScope,
+    current_query,
+    is_inside_llm_call,
+)
+from llama_index_streaming_ext.query.llms.context_llm import bind_to_context, unbound
 
 
 class _SeenInQueries(property):
@@ -29,8 +33,8 @@ def see_default_llm() -> None:
 
 def _over(there: property) -> _SeenInQueries:
     def read(settings: Any) -> Any:
-        llm, query = there.__get__(settings), query_here()
-        return llm if query is None or is_asking() else _seen_by(query, llm)
+        llm, query = there.__get__(settings), current_query()
+        return llm if query is None or is_inside_llm_call() else _seen_by(query, llm)
 
     def write(settings: Any, llm: Any) -> None:
         # What was read within a query, and is put back there, must not stay for all.
@@ -39,18 +43,18 @@ def _over(there: property) -> _SeenInQueries:
     return _SeenInQueries(read, write, there.fdel, there.__doc__)
 
 
-def _seen_by(query: Within, llm: Any) -> Any:
+def _seen_by(query: QueryScope, llm: Any) -> Any:
     """Who looks twice in a query finds the same object."""
-    return _pairs(query).setdefault(str(id(llm)), (llm, met(llm)))[1]
+    return _pairs(query).setdefault(str(id(llm)), (llm, bind_to_context(llm)))[1]
 
 
 def _given(llm: Any) -> Any:
-    query = query_here()
+    query = current_query()
     # Of a `StructuredLLM` a query has a copy, which does not say what it is a copy of.
     pairs = _pairs(query).values() if query is not None else ()
-    return next((given for given, seen in list(pairs) if seen is llm), as_it_was(llm))
+    return next((given for given, seen in list(pairs) if seen is llm), unbound(llm))
 
 
-def _pairs(query: Within) -> dict[str, Any]:
+def _pairs(query: QueryScope) -> dict[str, Any]:
     """The default LLMs that a query has met, each with what it sees of it, by its id."""
     return query.of("default llms")

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 from llama_index_streaming_ext.query.context.current_query import (
-    begin_asking,
-    end_asking,
-    query_here,
+    current_query,
+    enter_llm_call,
+    leave_llm_call,
 )
 from llama_index_streaming_ext.query.context.options import Stop
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
@@ -21,17 +21,17 @@ async def stoppable(chunks: AsyncGenerator[Any, None], stop: Stop) -> AsyncGener
     The engine of a synchronous query may run parts of itself on event loops of its own, and so may
     threads of an asynchronous one.
     """
-    remove, query = _cancel_with(stop), query_here()
+    remove, query = _cancel_with(stop), current_query()
     try:
         # An LLM may ask another one as late as between two chunks.
         while True:
-            before = begin_asking(query)
+            before = enter_llm_call(query)
             try:
                 chunk = await chunks.__anext__()
             except StopAsyncIteration:
                 return
             finally:
-                end_asking(before)
+                leave_llm_call(before)
             yield chunk
     finally:
         remove()
@@ -64,14 +64,14 @@ def until_stopped(
     chunks: Generator[Any, None, None], stop: StopSignal | None
 ) -> Generator[Any, None, None]:
     """The chunks of an LLM that must be asked in this thread: a stop shows with the next one."""
-    query = query_here()
+    query = current_query()
     try:
         while True:
-            before = begin_asking(query)
+            before = enter_llm_call(query)
             try:
                 chunk = next(chunks, None)
             finally:
-                end_asking(before)
+                leave_llm_call(before)
             if chunk is None:
                 return
             if stop is not None:

@@ -168,7 +168,7 @@ class AskedObject:
 
 
 @contextmanager
-def asking_for(
+def expect_object(
     output_cls: type[BaseModel], show: Callable[[AskedObject, Output | None], None]
 ) -> Generator[Callable[[Any], Any], None, None]:
     """In this context an LLM is asked for an object.

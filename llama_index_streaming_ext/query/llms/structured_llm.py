@@ -11,7 +11,7 @@ from llama_index_streaming_ext.query.llms.structured_answer import (
     AskedObject,
     Output,
     asked_object,
-    asking_for,
+    expect_object,
 )
 
 
@@ -37,7 +37,7 @@ class ObjectLLM(StreamingLLM):
         **prompt_args: Any,
     ) -> Any:
         """Answer a prompt with an object, in the way of the inner LLM's class."""
-        with asking_for(output_cls, _shown_by(self)) as given:
+        with expect_object(output_cls, _shown_by(self)) as given:
             if asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
                 kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}
@@ -54,7 +54,7 @@ class ObjectLLM(StreamingLLM):
         **prompt_args: Any,
     ) -> Any:
         """Answer a prompt with an object, in the way of the inner LLM's class."""
-        with asking_for(output_cls, _shown_by(self)) as given:
+        with expect_object(output_cls, _shown_by(self)) as given:
             if asks_past_its_chat(self.inner):
                 messages = prompt.format_messages(**prompt_args)
                 kwargs = {**json_schema(output_cls), **(llm_kwargs or {})}

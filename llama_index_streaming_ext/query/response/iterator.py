@@ -8,7 +8,12 @@ from functools import partial
 from typing import Any
 
 from llama_index_streaming_ext.query.response.base import AwaitableAnswer, BlockingAnswer
-from llama_index_streaming_ext.query.response.position import AsyncPlace, Place, Places, reader_here
+from llama_index_streaming_ext.query.response.position import (
+    AsyncPosition,
+    Position,
+    Positions,
+    reader_here,
+)
 
 
 class ResponseGen(Generator[str, None, None]):
@@ -25,7 +30,7 @@ class ResponseGen(Generator[str, None, None]):
     """
 
     def __init__(
-        self, answer: BlockingAnswer, places: Places[Place], *, handed_on: bool = False
+        self, answer: BlockingAnswer, places: Positions[Position], *, handed_on: bool = False
     ) -> None:
         self.answer = answer
         self._places = places
@@ -72,7 +77,7 @@ class AsyncResponseGen(AsyncGenerator[str, None]):
     """
 
     def __init__(
-        self, answer: AwaitableAnswer, places: Places[AsyncPlace], *, handed_on: bool = False
+        self, answer: AwaitableAnswer, places: Positions[AsyncPosition], *, handed_on: bool = False
     ) -> None:
         self.answer = answer
         self._places = places
@@ -106,11 +111,11 @@ class AsyncResponseGen(AsyncGenerator[str, None]):
         await self._place.close()
 
 
-def places_in(answer: BlockingAnswer) -> Places[Place]:
+def places_in(answer: BlockingAnswer) -> Positions[Position]:
     """Everybody at the start of an answer."""
-    return Places(partial(Place, answer))
+    return Positions(partial(Position, answer))
 
 
-def async_places_in(answer: AwaitableAnswer) -> Places[AsyncPlace]:
+def async_places_in(answer: AwaitableAnswer) -> Positions[AsyncPosition]:
     """Everybody at the start of an answer."""
-    return Places(partial(AsyncPlace, answer))
+    return Positions(partial(AsyncPosition, answer))

@@ -29,7 +29,7 @@ class Ends(Protocol):
 P = TypeVar("P", bound=Ends)
 
 
-class Places(Generic[P]):
+class Positions(Generic[P]):
     """The place of each task and thread. One whose place is at the end starts over.
 
     Args:
@@ -51,7 +51,7 @@ class Places(Generic[P]):
             return place
 
 
-class Place:
+class Position:
     """A place in an answer that threads read.
 
     Args:
@@ -109,7 +109,7 @@ class Place:
             reading.close()
 
 
-class AsyncPlace:
+class AsyncPosition:
     """A place in an answer that tasks read.
 
     Args:

@@ -24,12 +24,12 @@ from llama_index.core.schema import QueryType
 from llama_index_instrumentation.events.span import SpanDropEvent
 
 from llama_index_streaming_ext.events.query import RetrievalStarted, SourcesRetrieved
-from llama_index_streaming_ext.query.context.call_tree import UNKNOWN, Entered, Place, Work
+from llama_index_streaming_ext.query.context.call_tree import UNKNOWN, Entered, Span, Work
 from llama_index_streaming_ext.query.context.current_query import (
-    Within,
+    QueryScope,
+    current_query,
+    enter_query,
     innermost,
-    query_here,
-    within,
 )
 from llama_index_streaming_ext.query.llms.settings_llm import see_default_llm
 from llama_index_streaming_ext.query.tracing.other_llm_calls import CALL_EVENTS, LLMSpans
@@ -38,7 +38,7 @@ _installing = threading.Lock()
 
 
 class _Open(NamedTuple):
-    place: Place
+    place: Span
     parent_id: str
     entered: Entered
 
@@ -63,7 +63,7 @@ def tracking(work: Work) -> Generator[None]:
         [('RetrievalStarted', 'query-1'), ('SourcesRetrieved', 'query-1')]
     """
     _install()
-    with within(work):
+    with enter_query(work):
         yield
 
 
@@ -83,20 +83,20 @@ class QueryHandler(BaseEventHandler):
         if innermost() is None:
             return
         take = _TAKES.get(type(event))
-        query = query_here() if take is not None else None
+        query = current_query() if take is not None else None
         if take is not None and query is not None:
             take(query, event)
 
 
-def _start(query: Within, event: RetrievalStartEvent) -> None:
+def _start(query: QueryScope, event: RetrievalStartEvent) -> None:
     work = query.work
     parent_id, call_id = work.current().call_id, work.new_id()
     question = text_of(event.str_or_query_bundle)
     work.write(RetrievalStarted(call_id=call_id, parent_id=parent_id, query=question))
-    _enter(query, event.span_id, Place(call_id, "retrieve"), parent_id)
+    _enter(query, event.span_id, Span(call_id, "retrieve"), parent_id)
 
 
-def _end(query: Within, event: RetrievalEndEvent) -> None:
+def _end(query: QueryScope, event: RetrievalEndEvent) -> None:
     work = query.work
     started = _leave(query, event.span_id)
     call_id = started.place.call_id if started else work.new_id()
@@ -106,21 +106,21 @@ def _end(query: Within, event: RetrievalEndEvent) -> None:
     work.write(SourcesRetrieved(call_id=call_id, parent_id=parent_id, nodes=nodes))
 
 
-def _synthesize(query: Within, event: SynthesizeStartEvent) -> None:
+def _synthesize(query: QueryScope, event: SynthesizeStartEvent) -> None:
     here = query.work.current()
     # Those of the engine itself, and what they are at work for, are known (`observing.py`).
     if here.purpose == UNKNOWN:
-        _enter(query, event.span_id, Place(here.call_id, "synthesize"), here.call_id)
+        _enter(query, event.span_id, Span(here.call_id, "synthesize"), here.call_id)
 
 
-def _enter(query: Within, span_id: str | None, place: Place, parent_id: str) -> None:
+def _enter(query: QueryScope, span_id: str | None, place: Span, parent_id: str) -> None:
     # What is begun outside of a span cannot be told from others' when it ends.
     if span_id is not None:
         entered = query.work.enter(place.purpose, place.call_id)
         query.of("places")[span_id] = _Open(place, parent_id, entered)
 
 
-def _leave(query: Within, span_id: str | None) -> _Open | None:
+def _leave(query: QueryScope, span_id: str | None) -> _Open | None:
     started: _Open | None = query.of("places").pop(span_id or "", None)
     if started is not None:
         query.work.leave(started.entered)
@@ -128,7 +128,7 @@ def _leave(query: Within, span_id: str | None) -> _Open | None:
 
 
 # By class: there is an event for every token.
-_TAKES: dict[type[BaseEvent], Callable[[Within, Any], object]] = {
+_TAKES: dict[type[BaseEvent], Callable[[QueryScope, Any], object]] = {
     RetrievalStartEvent: _start,
     RetrievalEndEvent: _end,
     SynthesizeStartEvent: _synthesize,

@@ -28,12 +28,12 @@ from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
 from llama_index_streaming_ext.llm.call import LLMCall
 from llama_index_streaming_ext.llm.overlay import inner_of
 from llama_index_streaming_ext.query.context.current_query import (
-    Within,
+    QueryScope,
+    current_query,
     innermost,
-    is_asking,
-    query_here,
+    is_inside_llm_call,
 )
-from llama_index_streaming_ext.query.engine_copy.classes import Role, role_of
+from llama_index_streaming_ext.query.engine_copy.classes import CopyRule, copy_rule_of
 
 _Starts = LLMChatStartEvent | LLMCompletionStartEvent
 _Goes = LLMChatInProgressEvent | LLMCompletionInProgressEvent
@@ -75,15 +75,15 @@ class LLMSpans(BaseSpanHandler[BaseSpan]):
         """A method begins."""
         if innermost() is None or not isinstance(instance, LLM):
             return
-        query = query_here()
-        if query is not None and not is_asking():
+        query = current_query()
+        if query is not None and not is_inside_llm_call():
             query.of("llm spans")[id_] = _Span(inner_of(instance), parent_id)
 
     def span_exit(
         self, id_: str, bound_args: Any, instance: Any = None, result: Any = None, **_: Any
     ) -> None:
         """A method has ended."""
-        query = query_here() if innermost() is not None else None
+        query = current_query() if innermost() is not None else None
         if query is not None:
             query.of("llm spans").pop(id_, None)
             query.of("parts of calls").pop(id_, None)
@@ -97,7 +97,7 @@ class LLMSpans(BaseSpanHandler[BaseSpan]):
         **_: Any,
     ) -> None:
         """A method has failed."""
-        query = query_here()
+        query = current_query()
         if query is not None:
             query.of("llm spans").pop(id_, None)
             query.of("parts of calls").pop(id_, None)
@@ -113,13 +113,13 @@ class LLMSpans(BaseSpanHandler[BaseSpan]):
         """None is kept."""
 
 
-def _started(query: Within, event: _Starts) -> None:
+def _started(query: QueryScope, event: _Starts) -> None:
     options, span_id = query.work.options, event.span_id or ""
-    if options is None or is_asking():
+    if options is None or is_inside_llm_call():
         return
     span: _Span | None = query.of("llm spans").get(span_id)
     llm = span.llm if span is not None else _named(event)
-    if role_of(type(llm)) is Role.PART:
+    if copy_rule_of(type(llm)) is CopyRule.PART:
         # A `StructuredLLM` asks the LLM in it, which tells of that itself.
         return
     asked = event.messages if isinstance(event, LLMChatStartEvent) else event.prompt
@@ -131,7 +131,7 @@ def _started(query: Within, event: _Starts) -> None:
     query.of("calls")[span_id] = _Open(call, llm, asked)
 
 
-def _is_within_a_call(query: Within, span_id: str | None) -> bool:
+def _is_within_a_call(query: QueryScope, span_id: str | None) -> bool:
     """Whether an LLM answers by another of its methods, or by another LLM."""
     spans, calls, parts = map(query.of, ("llm spans", "calls", "parts of calls"))
     while span_id is not None:
@@ -141,7 +141,7 @@ def _is_within_a_call(query: Within, span_id: str | None) -> bool:
     return False
 
 
-def _is_begun_late(query: Within, span_id: str, llm: LLM, asked: Any) -> bool:
+def _is_begun_late(query: QueryScope, span_id: str, llm: LLM, asked: Any) -> bool:
     """Whether it is a stream by which the LLM answers that has been asked for an async one.
 
     `CustomLLM` asks itself when the first chunk is wanted, long after its method has returned.
@@ -161,7 +161,7 @@ def _method_of(span_id: str) -> str:
     return span_id.partition("-")[0].rpartition(".")[2]
 
 
-def _goes_on(query: Within, event: _Goes) -> None:
+def _goes_on(query: QueryScope, event: _Goes) -> None:
     calls = query.going_on.get("calls")
     # Every token of every call comes by here, and nearly all are seen already.
     going_on: _Open | None = calls.get(event.span_id or "") if calls else None
@@ -174,7 +174,7 @@ def _goes_on(query: Within, event: _Goes) -> None:
         call.take_completion(event.response)
 
 
-def _ended(query: Within, event: _Ends) -> None:
+def _ended(query: QueryScope, event: _Ends) -> None:
     ended: _Open | None = query.of("calls").pop(event.span_id or "", None)
     if ended is None:
         return
@@ -194,11 +194,11 @@ def _take_end(call: LLMCall, event: _Ends) -> None:
     elif event.response is not None:
         call.take_whole(event.response)
         if call.site is not None and call.text:
-            call.site.text(call.id, call.text, None, None)
+            call.site.on_text(call.id, call.text, None, None)
         call.end_whole()
 
 
-def _failed(query: Within, span_id: str | None, error: BaseException | None) -> None:
+def _failed(query: QueryScope, span_id: str | None, error: BaseException | None) -> None:
     failed: _Open | None = query.of("calls").pop(span_id or "", None)
     if failed is None:
         return
@@ -222,7 +222,7 @@ class _Unknown(MockLLM):
         return LLMMetadata(model_name=self.name)
 
 
-CALL_EVENTS: dict[type[BaseEvent], Callable[[Within, Any], None]] = {
+CALL_EVENTS: dict[type[BaseEvent], Callable[[QueryScope, Any], None]] = {
     LLMChatStartEvent: _started,
     LLMCompletionStartEvent: _started,
     LLMChatInProgressEvent: _goes_on,

@@ -39,11 +39,11 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index_streaming_ext.events.query import EngineSelected
 from llama_index_streaming_ext.query.context.call_tree import Work
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
-    Around,
-    Face,
+    Advice,
+    ObjectProxy,
+    hook_method,
     is_face,
     part_of,
-    shadow,
     state_of,
 )
 from llama_index_streaming_ext.query.engine_copy.retrieved_engines import Prepare, finds, on_found
@@ -120,7 +120,7 @@ class _Observer:
     def _each(self, several: Sequence[Any]) -> Sequence[Any]:
         # A look at the classes alone is enough for a list of a thousand nodes.
         classes: set[type] = set(map(type, several))
-        if not any(issubclass(cls, (*_PARTS, Face)) for cls in classes):
+        if not any(issubclass(cls, (*_PARTS, ObjectProxy)) for cls in classes):
             return several
         watched = [self._watched_part(one) if isinstance(one, _PARTS) else one for one in several]
         if not _differ(watched, several):
@@ -139,7 +139,7 @@ class _Observer:
         elif isinstance(real, BaseSynthesizer):
             synthesizing(self._work, real)
         elif isinstance(real, BaseQueryTransform):
-            shadow(real, "run", working(self._work, "transform"), by=self._work)
+            hook_method(real, "run", working(self._work, "transform"), by=self._work)
         self.look_into(real)
         return part
 
@@ -148,10 +148,10 @@ class _Observer:
             return part
         if id(part) not in self._faces:
             self._seen[id(part)] = part
-            self._faces[id(part)] = Face(part, self._hooks_for(part), by=self._work)
+            self._faces[id(part)] = ObjectProxy(part, self._hooks_for(part), by=self._work)
         return self._faces[id(part)]
 
-    def _hooks_for(self, part: Any) -> dict[str, Around]:
+    def _hooks_for(self, part: Any) -> dict[str, Advice]:
         work = self._work
         if isinstance(part, BaseSelector):
             return selecting(work)
@@ -174,9 +174,9 @@ class _Observer:
         questions = Questions(self._work, engines.keys())
         # In place of the face that any question generator has.
         real = part_of(generator) if is_face(generator, self._work) else generator
-        state["_question_gen"] = Face(real, questions.generating(), by=self._work)
+        state["_question_gen"] = ObjectProxy(real, questions.generating(), by=self._work)
         state["_query_engines"] = {
-            name: Face(inner, questions.answering(name), by=self._work)
+            name: ObjectProxy(inner, questions.answering(name), by=self._work)
             for name, inner in engines.items()
         }
 
@@ -184,7 +184,7 @@ class _Observer:
         inner = state_of(engine)["_query_engine"]
         if not is_face(inner, self._work):
             hooks = Steps(self._work).hooks()
-            state_of(engine)["_query_engine"] = Face(inner, hooks, by=self._work)
+            state_of(engine)["_query_engine"] = ObjectProxy(inner, hooks, by=self._work)
 
     def _watch_found(self, engines: Sequence[Any], tools: Sequence[Any]) -> None:
         if tools:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from llama_index.core.response_synthesizers.base import BaseSynthesizer
 
-from llama_index_streaming_ext.query.context.call_tree import Place, Work
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, shadow
+from llama_index_streaming_ext.query.context.call_tree import Span, Work
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, hook_method
 
 _Ask = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -18,7 +18,7 @@ _ANSWERS = ("get_response", "get_response_from_messages")
 _NOTHING = object()
 
 
-def working(work: Work, purpose: str) -> Around:
+def working(work: Work, purpose: str) -> Advice:
     """Around a method: while it runs, LLMs are asked for that purpose."""
 
     def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
@@ -28,7 +28,7 @@ def working(work: Work, purpose: str) -> Around:
     return around
 
 
-def aworking(work: Work, purpose: str) -> Around:
+def aworking(work: Work, purpose: str) -> Advice:
     """As `working`, around an async method."""
 
     async def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
@@ -41,14 +41,14 @@ def aworking(work: Work, purpose: str) -> Around:
 def synthesizing(work: Work, synthesizer: BaseSynthesizer) -> None:
     """Around a synthesizer, which must be the query's own; also where its answer comes later."""
     for name in _ANSWERS:
-        shadow(synthesizer, name, _answering(work), by=work)
-        shadow(synthesizer, f"a{name}", _aanswering(work), by=work)
+        hook_method(synthesizer, name, _answering(work), by=work)
+        hook_method(synthesizer, f"a{name}", _aanswering(work), by=work)
     # Users' synthesizers may answer there.
-    shadow(synthesizer, "synthesize", working(work, "synthesize"), by=work)
-    shadow(synthesizer, "asynthesize", aworking(work, "synthesize"), by=work)
+    hook_method(synthesizer, "synthesize", working(work, "synthesize"), by=work)
+    hook_method(synthesizer, "asynthesize", aworking(work, "synthesize"), by=work)
 
 
-def _answering(work: Work) -> Around:
+def _answering(work: Work) -> Advice:
     def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         with work.at_work("synthesize") as place:
             answer = ask(*args, **kwargs)
@@ -59,7 +59,7 @@ def _answering(work: Work) -> Around:
     return around
 
 
-def _aanswering(work: Work) -> Around:
+def _aanswering(work: Work) -> Advice:
     async def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         with work.at_work("synthesize") as place:
             answer = await ask(*args, **kwargs)
@@ -70,17 +70,17 @@ def _aanswering(work: Work) -> Around:
     return around
 
 
-def _begun_at(work: Work, place: Place, tokens: Generator[Any]) -> Generator[Any]:
+def _begun_at(work: Work, place: Span, tokens: Generator[Any]) -> Generator[Any]:
     # U51: the LLM is asked at the first next(), long after the synthesizer has returned.
     # A synthesizer that asks itself, as tree_summarize does, has it done already.
     return tokens if _code_of(tokens) is _at.__code__ else _at(work, place, tokens)
 
 
-def _abegun_at(work: Work, place: Place, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
+def _abegun_at(work: Work, place: Span, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
     return tokens if _code_of(tokens) is _aat.__code__ else _aat(work, place, tokens)
 
 
-def _at(work: Work, place: Place, tokens: Generator[Any]) -> Generator[Any]:
+def _at(work: Work, place: Span, tokens: Generator[Any]) -> Generator[Any]:
     with work.at_work(place.purpose, place.call_id):
         first = next(tokens, _NOTHING)
     if first is not _NOTHING:
@@ -88,7 +88,7 @@ def _at(work: Work, place: Place, tokens: Generator[Any]) -> Generator[Any]:
         yield from tokens
 
 
-async def _aat(work: Work, place: Place, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
+async def _aat(work: Work, place: Span, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
     try:
         with work.at_work(place.purpose, place.call_id):
             first = await anext(tokens, _NOTHING)

@@ -18,8 +18,8 @@ from llama_index_streaming_ext.events.query import (
     SubAnswer,
     SubQuestion,
 )
-from llama_index_streaming_ext.query.context.call_tree import Place, Work
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Around, shadow
+from llama_index_streaming_ext.query.context.call_tree import Span, Work
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, hook_method
 from llama_index_streaming_ext.query.response.complete import afinished, complete, finished
 
 _Ask = Callable[..., Any]
@@ -37,8 +37,8 @@ def asked_engine(work: Work, engine: BaseQueryEngine) -> None:
     names = ("query",) if isinstance(engine, CustomQueryEngine) else ("query", "_query")
     for name in names:
         prefixed = "_aquery" if name == "_query" else "aquery"
-        shadow(engine, name, asked.query, by=work)
-        shadow(engine, prefixed, asked.aquery, by=work)
+        hook_method(engine, name, asked.query, by=work)
+        hook_method(engine, prefixed, asked.aquery, by=work)
 
 
 class _Asked:
@@ -72,7 +72,7 @@ class _Asked:
             yield
 
 
-def selecting(work: Work) -> dict[str, Around]:
+def selecting(work: Work) -> dict[str, Advice]:
     """Around a selector: `EngineSelected`."""
 
     def select(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
@@ -88,7 +88,7 @@ def selecting(work: Work) -> dict[str, Around]:
     return {"select": select, "aselect": aselect}
 
 
-def _told(work: Work, place: Place, selected: Any, args: _Args, kwargs: _Named) -> Any:
+def _told(work: Work, place: Span, selected: Any, args: _Args, kwargs: _Named) -> Any:
     choices: Sequence[Any] = args[0] if args else kwargs["choices"]
     chosen = selected.selections
     work.write(
@@ -133,7 +133,7 @@ class Questions:
         self._pending: list[_Pending] = []
         self._lock = threading.Lock()
 
-    def generating(self) -> dict[str, Around]:
+    def generating(self) -> dict[str, Advice]:
         """Around a question generator: `SubQuestion`."""
 
         def generate(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
@@ -148,7 +148,7 @@ class Questions:
 
         return {"generate": generate, "agenerate": agenerate}
 
-    def answering(self, tool_name: str | None) -> dict[str, Around]:
+    def answering(self, tool_name: str | None) -> dict[str, Advice]:
         """Around the engine of that name: `SubAnswer`, also where core hides that it failed.
 
         What it gives back is complete: core takes the text of it at once (U57).
@@ -172,7 +172,7 @@ class Questions:
 
         return {"query": query, "aquery": aquery}
 
-    def _made(self, made: Sequence[Any], place: Place) -> Any:
+    def _made(self, made: Sequence[Any], place: Span) -> Any:
         for index, one in enumerate(made):
             call_id = self._work.new_id()
             pending = _Pending(call_id, place.call_id, index, one.sub_question, one.tool_name)
@@ -240,7 +240,7 @@ class Steps:
         self._work = work
         self._counts: dict[str, int] = {}
 
-    def hooks(self) -> dict[str, Around]:
+    def hooks(self) -> dict[str, Advice]:
         """What is put around its methods."""
 
         def query(ask: _Ask, args: _Args, kwargs: _Named) -> Any:

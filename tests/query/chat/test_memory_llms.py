@@ -22,7 +22,7 @@ from llama_index_streaming_ext import StreamingChatEngine
 from llama_index_streaming_ext.errors import ConnectionLost
 from llama_index_streaming_ext.events import LLMCallDelta, LLMCallFinished
 from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
-from llama_index_streaming_ext.query.llms.context_llm import met
+from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
 from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, fail, text, wait
 from tests.support.query.asking import BOTH
 from tests.support.query.chat_engines import ANSWER, TOKENS, answering
@@ -220,13 +220,13 @@ class Private(ChatSummaryMemoryBuffer):
 
 def _standing_in() -> tuple[Private, Private]:
     memory = Private(token_limit=6, llm=saying(), tokenizer_fn=str.split)
-    return memory, with_llms_seen(memory, met)
+    return memory, with_llms_seen(memory, bind_to_context)
 
 
 def test_a_memory_without_llms_is_itself() -> None:
     """Nothing stands for it."""
     memory = ChatMemoryBuffer(token_limit=3000, tokenizer_fn=str.split)
-    assert with_llms_seen(memory, met) is memory
+    assert with_llms_seen(memory, bind_to_context) is memory
 
 
 def test_what_is_set_on_the_stand_in_is_set_on_the_memory() -> None:
@@ -263,7 +263,7 @@ def test_the_stand_in_makes_plain_memories() -> None:
 def test_the_stand_in_is_of_the_class() -> None:
     """For isinstance, and blocks too."""
     memory = facts(saying())
-    view: Any = with_llms_seen(memory, met)
+    view: Any = with_llms_seen(memory, bind_to_context)
     blocks: list[Any] = view.memory_blocks
     assert issubclass(type(view), Memory)
     assert [isinstance(block, BaseMemoryBlock) for block in blocks] == [True]

@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.memory import BaseMemoryBlock, ChatMemoryBuffer, ChatSummaryMemoryBuffer
 
 from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
-from llama_index_streaming_ext.query.llms.context_llm import met
+from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
 from tests.support.query.lookers import saying
 
 
@@ -49,7 +49,7 @@ def noting() -> tuple[Noting, Any]:
     """A memory that has an LLM in a block, and what stands for it."""
     memory = Noting(token_limit=6, llm=saying(), tokenizer_fn=str.split)
     memory.parts = [Block(name="first", llm=saying()), Block(name="second")]
-    return memory, with_llms_seen(memory, met)
+    return memory, with_llms_seen(memory, bind_to_context)
 
 
 def names(parts: list[Any]) -> list[str]:
@@ -68,7 +68,7 @@ def test_a_memory_that_knows_itself_may_have_no_llm() -> None:
 
     memory = Knowing(token_limit=30, tokenizer_fn=str.split)
     memory.me = [memory]
-    assert with_llms_seen(memory, met) is memory
+    assert with_llms_seen(memory, bind_to_context) is memory
 
 
 @pytest.mark.parametrize("llm", [None, saying()], ids=["without", "with"])
@@ -82,7 +82,7 @@ def test_a_block_may_know_its_memory(llm: Any) -> None:
     block = Block(name="mine", owner=memory)
     memory.blocks = [block]
     block.llm = llm
-    seen: Any = with_llms_seen(memory, met)
+    seen: Any = with_llms_seen(memory, bind_to_context)
     assert seen.blocks[0].owner.blocks[0].name == "mine"
     assert (seen is memory) == (llm is None)
 
@@ -159,6 +159,6 @@ def test_there_is_never_a_stand_in_of_a_stand_in() -> None:
     """A message later it is as it was."""
     memory, seen = noting()
     seen.put(ChatMessage("why"))
-    again = with_llms_seen(seen, met)
+    again = with_llms_seen(seen, bind_to_context)
     assert type(again) is type(seen)
     assert again == memory

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_index_streaming_ext.events import Event
-from llama_index_streaming_ext.query.context.call_tree import Place, Work
+from llama_index_streaming_ext.query.context.call_tree import Span, Work
 
 
 def _work(name: str = "q") -> Work:
@@ -19,7 +19,7 @@ def _work(name: str = "q") -> Work:
 
 def test_work_starts_at_the_query() -> None:
     """Where nothing is known, the place is the query itself."""
-    assert _work().current() == Place("q", "call")
+    assert _work().current() == Span("q", "call")
 
 
 def test_a_place_is_left_when_its_work_is_done() -> None:
@@ -29,30 +29,30 @@ def test_a_place_is_left_when_its_work_is_done() -> None:
         with work.at_work("select", "q-1"):
             raise LookupError
     except LookupError:
-        assert work.current() == Place("q", "call")
+        assert work.current() == Span("q", "call")
 
 
 def test_a_purpose_alone_stays_within_the_work() -> None:
     """What has no id of its own is a part of what it is in."""
     work = _work()
     with work.at_work("step", "q-1"), work.at_work("synthesize") as place:
-        assert place == Place("q-1", "synthesize")
+        assert place == Span("q-1", "synthesize")
 
 
 def test_work_of_its_own_keeps_the_purpose() -> None:
     """None for the purpose is that of the place around it."""
     work = _work()
     with work.at_work("sub_answer"), work.at_work(None, "q-1"):
-        assert work.current() == Place("q-1", "sub_answer")
+        assert work.current() == Span("q-1", "sub_answer")
 
 
 def test_a_query_within_a_query_has_a_tree_of_its_own() -> None:
     """Neither sees the places of the other, however they are nested."""
     outer, inner = _work("outer"), _work("inner")
     with outer.at_work("step", "outer-1"), inner.at_work("select"), outer.at_work("transform"):
-        assert inner.current() == Place("inner", "select")
-        assert outer.current() == Place("outer-1", "transform")
-    assert inner.current() == Place("inner", "call")
+        assert inner.current() == Span("inner", "select")
+        assert outer.current() == Span("outer-1", "transform")
+    assert inner.current() == Span("inner", "call")
 
 
 async def test_tasks_are_where_they_were_started() -> None:
@@ -60,14 +60,14 @@ async def test_tasks_are_where_they_were_started() -> None:
     work = _work()
     with work.at_work("select", "q-1"):
         task = asyncio.create_task(asyncio.to_thread(work.current))
-    assert await task == Place("q-1", "select")
+    assert await task == Span("q-1", "select")
 
 
 async def test_tasks_do_not_see_each_others_places() -> None:
     """Two at once are each at their own."""
     work, met = _work(), asyncio.Barrier(2)
 
-    async def at(name: str) -> Place:
+    async def at(name: str) -> Span:
         with work.at_work(name):
             await met.wait()
             return work.current()
@@ -78,12 +78,12 @@ async def test_tasks_do_not_see_each_others_places() -> None:
 
 def test_a_thread_without_context_is_at_the_query() -> None:
     """Where core loses the context, the work is not lost."""
-    work, found = _work(), list[Place]()
+    work, found = _work(), list[Span]()
     with work.at_work("select", "q-1"):
         thread = threading.Thread(target=lambda: found.append(work.current()))
         thread.start()
         thread.join()
-    assert found == [Place("q", "call")]
+    assert found == [Span("q", "call")]
 
 
 def test_ids_are_numbered() -> None:

@@ -92,7 +92,7 @@ def test_an_engines_generator_is_closed_when_the_response_is() -> None:
 
     async def main() -> None:
         response = await StreamingQueryEngine(Endless(), max_lead=4).aquery("why")
-        await asyncio.to_thread(eventually, lambda: response.stream.lead.waiters > 0)
+        await asyncio.to_thread(eventually, lambda: response.stream.backpressure.waiters > 0)
         await response.aclose()
         assert done == ["closed"]
 
@@ -206,7 +206,7 @@ def test_an_unread_async_response_is_at_most_its_lead_ahead() -> None:
 
     async def main() -> None:
         response = await StreamingQueryEngine(fake_engine(many(1000))).aquery(QUESTION)
-        await asyncio.to_thread(eventually, lambda: response.stream.lead.waiters > 0)
+        await asyncio.to_thread(eventually, lambda: response.stream.backpressure.waiters > 0)
         assert response.stream.last_seq <= 64
         assert len([token async for token in response.response_gen]) == 1000
 
@@ -216,7 +216,7 @@ def test_an_unread_async_response_is_at_most_its_lead_ahead() -> None:
 def test_an_unread_sync_response_is_at_most_its_lead_ahead() -> None:
     """The engine's thread waits for its readers."""
     response = StreamingQueryEngine(fake_engine(many(1000))).query(QUESTION)
-    assert eventually(lambda: response.stream.lead.waiters > 0)
+    assert eventually(lambda: response.stream.backpressure.waiters > 0)
     assert response.stream.last_seq <= 64
     assert len(list(response.response_gen)) == 1000
 

@@ -119,8 +119,9 @@ def test_a_stream_outlives_its_llm() -> None:
 def test_the_interpreter_ends_without_a_word_about_connections() -> None:
     """They are closed before."""
     script = """
-from llama_index_streaming_ext.query.bridge import StopSignal, call
-from llama_index_streaming_ext.query.loop_llms import on_loop
+from llama_index_streaming_ext.threads.from_thread import call
+from llama_index_streaming_ext.threads.stop_signal import StopSignal
+from llama_index_streaming_ext.query.llms.loop_llms import on_loop
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
 fake = FakeOpenAI([Turn(text("Hello"))], keep_alive=True)
 served = fake.serve()

@@ -212,7 +212,7 @@ async def test_nobody_is_attached_when_it_is_abandoned() -> None:
 
     class Run(ScriptedRun):
         def abandon(self) -> None:
-            attached.set_result(len(self.stream.lead.cursors))
+            attached.set_result(len(self.stream.backpressure.cursors))
 
     response = AsyncLiveResponse(Run("a", "b"))
     async for _ in response.response_gen:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_index_streaming_ext.query.response.position import Place
+from llama_index_streaming_ext.query.response.position import Position
 from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 from tests.support.query.scripted_run import PATIENCE, ScriptedRun, finished_run
 
@@ -189,7 +189,7 @@ def test_a_place_that_is_waited_in_cannot_be_closed() -> None:
             refused.append(str(caught.value))
             yield from super().tokens_sync(after)
 
-    place = Place(Run("a"))
+    place = Position(Run("a"))
     assert (place.next(), refused) == ("a", ["generator already executing"])
 
 

@@ -343,7 +343,7 @@ def test_nobody_is_attached_when_it_is_abandoned() -> None:
 
     class Run(ScriptedRun):
         def abandon(self) -> None:
-            attached.append(len(self.stream.lead.cursors))
+            attached.append(len(self.stream.backpressure.cursors))
 
     response = LiveResponse(Run("a", "b"))
     for _ in response.response_gen:

@@ -13,7 +13,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from llama_index_streaming_ext.events import RetrievalStarted, SourcesRetrieved
-from llama_index_streaming_ext.query.context.call_tree import Place
+from llama_index_streaming_ext.query.context.call_tree import Span
 from llama_index_streaming_ext.query.tracing.instrumentation import QueryHandler, tracking
 from tests.support.query.asking import Log
 from tests.support.query.core_engines import fake, plain
@@ -114,7 +114,7 @@ def test_a_retriever_is_at_work() -> None:
     log = Log()
     with tracking(log.work):
         Asking(Finding(), log).retrieve("why")
-    assert log.places == [Place("q-1", "retrieve")]
+    assert log.places == [Span("q-1", "retrieve")]
 
 
 def test_after_a_failed_retrieval_the_place_is_as_before() -> None:
@@ -123,7 +123,7 @@ def test_after_a_failed_retrieval_the_place_is_as_before() -> None:
     with tracking(log.work):
         with pytest.raises(ConnectionError):
             Failing().retrieve("why")
-        assert log.work.current() == Place("q", "call")
+        assert log.work.current() == Span("q", "call")
 
 
 async def test_retrievals_at_once_are_told_apart() -> None:

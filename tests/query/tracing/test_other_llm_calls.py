@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from llama_index_streaming_ext import StreamingQueryEngine
 from llama_index_streaming_ext.events import Incomplete, LLMCallFinished, LLMCallStarted
-from llama_index_streaming_ext.query.context.current_query import query_here
+from llama_index_streaming_ext.query.context.current_query import current_query
 from llama_index_streaming_ext.query.context.options import QueryOptions
 from llama_index_streaming_ext.query.tracing.instrumentation import tracking
 from llama_index_streaming_ext.query.tracing.other_llm_calls import LLMSpans
@@ -134,7 +134,7 @@ def test_nothing_is_kept_of_calls_that_are_over() -> None:
     log = Log()
     log.work.options = QueryOptions()
     with tracking(log.work):
-        query = query_here()
+        query = current_query()
         saying().complete("why")
         list(MockLLM(max_tokens=2).stream_complete("why"))
     assert query is not None

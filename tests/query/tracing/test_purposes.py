@@ -18,7 +18,7 @@ from llama_index.core.query_engine import (
 
 from llama_index_streaming_ext.events import QueryStarted, SubAnswer, SubQuestion
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
-from llama_index_streaming_ext.query.context.call_tree import Place
+from llama_index_streaming_ext.query.context.call_tree import Span
 from llama_index_streaming_ext.query.tracing.parts import observe
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 from tests.support.query.asking import BOTH, Log, copied, observed, read, streamed
@@ -70,7 +70,7 @@ def test_the_call_of_an_answer_is_a_part_of_its_engine(log: Log, is_async: bool)
     """Though the engine has returned long before the LLM is asked."""
     observed(QUERY_ENGINES["hyde"](_llm(log)), log, is_async)
     (event,) = log.of(QueryStarted)
-    assert log.places[-1] == Place(event.call_id, "synthesize")
+    assert log.places[-1] == Span(event.call_id, "synthesize")
 
 
 @BOTH

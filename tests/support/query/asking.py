@@ -12,7 +12,7 @@ import pytest
 
 from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
-from llama_index_streaming_ext.query.context.call_tree import Place, Work
+from llama_index_streaming_ext.query.context.call_tree import Span, Work
 from llama_index_streaming_ext.query.engine_copy.copy import copy_of
 from llama_index_streaming_ext.query.response.complete import acomplete, complete, text_of_chunk
 from llama_index_streaming_ext.query.tracing.instrumentation import tracking
@@ -39,7 +39,7 @@ class Log:
     """The events of one query, and where in it the LLMs were asked."""
 
     events: list[Event] = field(default_factory=list[Event])
-    places: list[Place] = field(default_factory=list[Place])
+    places: list[Span] = field(default_factory=list[Span])
 
     def __post_init__(self) -> None:
         self.work = Work(self.events.append, "q")
