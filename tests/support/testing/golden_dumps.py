@@ -12,9 +12,10 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import BaseModel
 
 Dump = dict[str, Any]
-Answer = ChatResponse | CompletionResponse
 
 from tests.support.paths import DATA
+
+Answer = ChatResponse | CompletionResponse
 
 
 def golden(name: str) -> Dump:
