@@ -11,9 +11,9 @@ from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import BaseModel
 
-Dump = dict[str, Any]
-
 from tests.support.paths import DATA
+
+Dump = dict[str, Any]
 
 Answer = ChatResponse | CompletionResponse
 
