@@ -44,6 +44,12 @@ if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.fake_llm.playback import Playback
     from llama_index_streaming_ext.testing.fake_openai import FakeOpenAI
     from llama_index_streaming_ext.testing.fake_openai.received import ReceivedRequest
+    from llama_index_streaming_ext.testing.history import (
+        HistoryBroken,
+        HistoryProblem,
+        check_history,
+        history_problems,
+    )
     from llama_index_streaming_ext.testing.network import NetworkBlocked, no_network
     from llama_index_streaming_ext.testing.recording import Recording
     from llama_index_streaming_ext.testing.recording.recorder import record, record_sync
@@ -88,6 +94,7 @@ _MODULES = {
     "script.framing": "Envelope Framing",
     "checks.laws": "StreamLawBroken",
     "contracts.log": "check_event_log",
+    "history": "HistoryBroken HistoryProblem check_history history_problems",
     "network": "NetworkBlocked no_network",
     "fake_llm.playback": "Playback",
     "fake_openai.received": "ReceivedRequest",
@@ -115,6 +122,8 @@ __all__ = [
     "FakeOpenAI",
     "FakeStreamingLLM",
     "Framing",
+    "HistoryBroken",
+    "HistoryProblem",
     "LawReport",
     "LiveKeyFound",
     "NetworkBlocked",
@@ -135,6 +144,7 @@ __all__ = [
     "cancel_points",
     "check_encoder",
     "check_event_log",
+    "check_history",
     "check_recording",
     "check_stream",
     "chunkings",
@@ -143,6 +153,7 @@ __all__ = [
     "fail",
     "finish",
     "gate",
+    "history_problems",
     "http",
     "malformed",
     "no_network",
