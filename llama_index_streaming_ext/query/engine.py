@@ -84,6 +84,11 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
         max_lead: how many records the answer may be ahead of its furthest reader.
         on_incomplete: `"raise"` after an answer that is cut off, refused or filtered, `"event"` to
             write an `Incomplete` only.
+        use_async: whether `aquery` asks the engine by its async methods, in a task of the running
+            loop, or by its sync methods, in a thread. None asks by the async methods, but for those
+            engines of core whose async methods are known to call sync ones. Say False for an engine
+            of your own whose async methods block: the loop would stand still, and the query could
+            not be stopped, until they return.
 
     Raises:
         TypeError: it is no query engine.
@@ -97,6 +102,7 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
         strict: bool = False,
         max_lead: int = 64,
         on_incomplete: OnIncomplete = "raise",
+        use_async: bool | None = None,
     ) -> None:
         self.engine = _checked(engine)
         check_options(show, max_lead, on_incomplete)
@@ -104,6 +110,7 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
         self.strict = strict
         self.max_lead = max_lead
         self.on_incomplete: OnIncomplete = on_incomplete
+        self.use_async = use_async
         super().__init__(engine.callback_manager)
 
     def start(self, question: str | QueryBundle, *, is_async: bool = False) -> QueryRun:
@@ -122,14 +129,16 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
             on_incomplete=self.on_incomplete,
             verbatim=type(self.engine).__module__.startswith("llama_index."),
         )
-        # Some engines of core's are asynchronous by name only: what they do would hold up the loop.
-        in_task = is_async and not works_synchronously(self.engine)
-        if in_task:
+        if is_async and self._works_in_a_task():
             run.start_in_task(_async_asking(self._prepared(run, is_async=True), bundle))
         else:
             with in_turn():
                 run.start_in_thread(_asking(self._prepared(run, is_async=False), bundle))
         return run
+
+    def _works_in_a_task(self) -> bool:
+        # Some engines of core's are asynchronous by name only: what they do would hold up the loop.
+        return not works_synchronously(self.engine) if self.use_async is None else self.use_async
 
     def _prepared(self, run: QueryRun, *, is_async: bool) -> Any:
         show_calls = self.show == "calls"
@@ -221,7 +230,7 @@ def _streaming(engine: BaseQueryEngine, options: dict[str, Any]) -> StreamingQue
         return StreamingQueryEngine(engine, **options)
     if not options:
         return engine
-    names = ("show", "strict", "max_lead", "on_incomplete")
+    names = ("show", "strict", "max_lead", "on_incomplete", "use_async")
     return StreamingQueryEngine(
         engine.engine, **{**{name: getattr(engine, name) for name in names}, **options}
     )

@@ -41,8 +41,10 @@ class StreamingQueryEngineTool(QueryEngineTool):
             `show="calls"`.
         metadata: the tool's name, description and `return_direct`.
         resolve_input_errors: take whatever arguments the model gives for the question.
-        use_async: whether `acall` asks the engine's async face; None to find out whether that
-            would hold up the event loop.
+        use_async: whether `acall` asks the engine by its async methods, in a task, or by its sync
+            methods, in a thread. None asks by the async methods, but for engines of core, and
+            engines over parts, whose async methods are core's own and are known to block. A
+            `StreamingQueryEngine` that has a `use_async` brings it.
 
     Example:
         >>> from llama_index.core import MockEmbedding, SummaryIndex
@@ -84,8 +86,8 @@ class StreamingQueryEngineTool(QueryEngineTool):
             description: what the model is told of it.
             return_direct: whether the answer is the agent's answer.
             resolve_input_errors: take whatever arguments the model gives for the question.
-            use_async: whether `acall` asks the engine's async face; None to find out whether that
-                would hold up the event loop.
+            use_async: whether `acall` asks the engine by its async methods; None to go by what is
+                known of core's.
 
         Raises:
             TypeError: `query_engine` is no query engine.
@@ -127,7 +129,7 @@ class StreamingQueryEngineTool(QueryEngineTool):
         """
         question = self._get_query_str(*args, **kwargs)
         engine = self._streaming_engine()
-        run = engine.start(question, is_async=self._asks_async(engine.engine))
+        run = engine.start(question, is_async=self._asks_async(engine))
         with stopping(run):
             async with aclosing(run.stream.follow(_Entries())) as entries:
                 show = _Shown(run)
@@ -139,8 +141,9 @@ class StreamingQueryEngineTool(QueryEngineTool):
         engine = self._query_engine
         return engine if isinstance(engine, StreamingQueryEngine) else StreamingQueryEngine(engine)
 
-    def _asks_async(self, engine: BaseQueryEngine) -> bool:
-        return not blocks_the_loop(engine) if self._use_async is None else self._use_async
+    def _asks_async(self, engine: StreamingQueryEngine) -> bool:
+        use_async = engine.use_async if self._use_async is None else self._use_async
+        return not blocks_the_loop(engine.engine) if use_async is None else use_async
 
     def _output(self, run: QueryRun, question: str) -> ToolOutput:
         if run.error is not None:
