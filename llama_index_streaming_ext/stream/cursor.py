@@ -47,6 +47,9 @@ class Cursor(Generic[T]):
     def opened(self) -> None:
         """The reader asks for its first record."""
 
+    def ended(self) -> None:
+        """Take note that the reader has passed the last record; what this raises, it gets."""
+
     def closed(self) -> None:
         """The reader is exhausted, closed or cancelled."""
 

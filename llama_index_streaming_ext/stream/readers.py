@@ -58,6 +58,7 @@ class Readable:
                 end = min(len(entries), seq + _BATCH)
                 if seq >= end:
                     if self._nothing_comes(seq, follow, elsewhere):
+                        cursor.ended()
                         return
                     waiter = log.waiter(seq, loop)
                     if waiter is not None:
@@ -104,6 +105,7 @@ class Readable:
                 end = min(len(entries), seq + _BATCH)
                 if seq >= end:
                     if self._nothing_comes(seq, follow=True, elsewhere=True):
+                        cursor.ended()
                         return
                     if seq > began:
                         # A thread that is woken for each token costs more than the token.
