@@ -15,7 +15,6 @@ from llama_index_streaming_ext import (
     AgentStream,
     AgentWorkflow,
     CodeActAgent,
-    ConnectionLost,
     ContentFiltered,
     FunctionAgent,
     Incomplete,
@@ -36,7 +35,6 @@ from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
     Turn,
-    disconnect,
     finish,
     text,
     tool_call,
@@ -132,18 +130,6 @@ async def test_a_content_filter_is_said(dialect: Dialect) -> None:
         raised = await raising.run(user_msg="hi").outcome()
     assert (outcome.finish_reason, outcome.text) == ("content_filter", "How to")
     assert isinstance(raised.error, ContentFiltered)
-
-
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_lost_connection_fails_the_run(dialect: Dialect) -> None:
-    """The outcome keeps the text so far, and says that the usage is not all (U75)."""
-    fake = FakeOpenAI([Turn(text("half an"), disconnect())])
-    with fake.serve():
-        outcome = await FunctionAgent(llm=real(fake, dialect)).run(user_msg="hi").outcome()
-    assert isinstance(outcome.error, ConnectionLost)
-    assert (outcome.status, outcome.text, outcome.error.text) == ("failed", "half an", "half an")
-    assert outcome.usage is not None
-    assert outcome.usage.partial
 
 
 @pytest.mark.parametrize("streaming", [True, False])

@@ -13,10 +13,8 @@ from typing import Any, Literal
 
 import pytest
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
-from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
 from llama_index.core.llms import LLM
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel
 
 from llama_index_streaming_ext import (
     AgentStreamStructuredOutput,
@@ -24,13 +22,11 @@ from llama_index_streaming_ext import (
     FunctionAgent,
     ReActAgent,
     StopEvent,
-    StreamingHandler,
     ToolCall,
 )
 from llama_index_streaming_ext.events import Incomplete, LLMCallFinished, ToolCallDelta
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Turn,
     fail,
@@ -40,40 +36,17 @@ from llama_index_streaming_ext.testing import (
     text,
     tool_call,
 )
-
-
-class City(BaseModel):
-    """What is asked for."""
-
-    name: str
-    sights: list[str] = []
-    people: int = 0
-
-
-PARIS = {"name": "Paris", "sights": ["Tower", "Louvre"], "people": 2_000_000}
-PIECES = [json.dumps(PARIS)[at : at + 6] for at in range(0, len(json.dumps(PARIS)), 6)]
-GROWTH = [
-    {"name": "Pa"},
-    {"name": "Paris"},
-    {"name": "Paris", "sights": [""]},
-    {"name": "Paris", "sights": ["Tower"]},
-    {"name": "Paris", "sights": ["Tower", "Lou"]},
+from tests.support.agents.structured_answers import (
+    ANSWER,
+    AS_TEXT,
+    AS_TOOL,
+    GROWTH,
     PARIS,
-]
-ANSWER = Turn(text("It is", " Paris."))
-AS_TEXT = Turn(text(*PIECES))
-AS_TOOL = Turn(tool_call("City", fragments=PIECES))
-
-
-async def seen_by(handler: StreamingHandler) -> list[Any]:
-    """The events of a run; a hang fails the test."""
-    async with asyncio.timeout(10):
-        return [event async for event in handler.stream_events()]
-
-
-def objects(events: list[Any]) -> list[Any]:
-    """The objects in a stream."""
-    return [event.output for event in events if isinstance(event, AgentStreamStructuredOutput)]
+    PIECES,
+    City,
+    objects,
+    seen_by,
+)
 
 
 @pytest.mark.parametrize("dialect", ["chat", "responses"])
@@ -136,49 +109,6 @@ async def test_the_call_for_an_object_is_a_call_like_others() -> None:
     assert finished[-1] == call_id
     written = [r.origin for r in records if isinstance(r.event, AgentStreamStructuredOutput)]
     assert {(origin.agent, origin.call_id) for origin in written} == {("Agent", call_id)}
-
-
-@pytest.mark.parametrize(
-    ("mode", "model"),
-    [("schema", "gpt-4o-mini"), ("tool", "gpt-3.5-turbo"), ("responses", "gpt-4o-mini")],
-)
-async def test_the_real_classes_stream_objects(mode: str, model: str) -> None:
-    """By the provider's own way: a schema, a function; `responses.parse` does not stream."""
-    fake = FakeOpenAI([ANSWER, AS_TOOL if mode == "tool" else AS_TEXT])
-    async with fake.serve():
-        make: Any = fake.responses_llm if mode == "responses" else fake.llm
-        handler = FunctionAgent(llm=make(model=model), output_cls=City).run(user_msg="hi")
-        assert objects(await seen_by(handler)) == GROWTH
-    asked = json.loads(fake.requests[1].body)
-    schemas = {
-        "schema": lambda: asked["response_format"]["json_schema"]["schema"],
-        "tool": lambda: asked["tools"][0]["function"]["parameters"],
-        "responses": lambda: asked["text"]["format"]["schema"],
-    }
-    assert set(schemas[mode]()["properties"]) == set(City.model_fields)
-
-
-async def test_responses_are_asked_as_the_class_asks() -> None:
-    """The schema that we send is that of `responses.parse`."""
-    sent: list[Any] = []
-    for agent_class in (FunctionAgent, CoreFunctionAgent):
-        fake = FakeOpenAI([ANSWER, Turn(text(json.dumps(PARIS)))])
-        async with fake.serve():
-            await agent_class(llm=fake.responses_llm(), output_cls=City).run(user_msg="hi")
-        sent.append(json.loads(fake.requests[1].body))
-    ours, theirs = sent
-    assert ours["text"] == theirs["text"]
-    assert ours["input"] == theirs["input"]
-    assert ours["tool_choice"] == theirs["tool_choice"]
-
-
-async def test_responses_that_are_chained_are_left_alone() -> None:
-    """The object would become a part of the conversation at the provider."""
-    fake = FakeOpenAI([ANSWER, Turn(text(json.dumps(PARIS)))])
-    async with fake.serve():
-        llm = fake.responses_llm(track_previous_responses=True)
-        handler = FunctionAgent(llm=llm, output_cls=City).run(user_msg="hi")
-        assert objects(await seen_by(handler)) == [PARIS]
 
 
 async def test_a_model_that_writes_prose_around_the_object() -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
-from llama_index.core.llms import LLM, MockLLM
+from llama_index.core.llms import MockLLM
 
 from llama_index_streaming_ext import (
-    ConnectionLost,
     ContentFiltered,
     IncompleteResponse,
     LengthLimit,
@@ -24,25 +23,13 @@ from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
     Turn,
-    disconnect,
     fail,
     finish,
-    malformed,
     text,
-    truncated,
 )
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.llm.ended_streams import ASK, read
 from tests.support.provider_llms import DIALECTS, answered_by, body, real, recorded
-
-ASK = [ChatMessage("Hi")]
-
-
-async def read(llm: LLM, chunks: list[ChatResponse] | None = None) -> list[ChatResponse]:
-    """All chunks of a chat, also in a list of the caller's own."""
-    chunks = [] if chunks is None else chunks
-    async for chunk in await llm.astream_chat(ASK):
-        chunks.append(chunk)
-    return chunks
 
 
 def joined(chunks: list[ChatResponse]) -> str:
@@ -157,25 +144,6 @@ async def test_a_content_filter_raises_with_the_text(dialect: Dialect) -> None:
     with fake.mock(), pytest.raises(ContentFiltered) as raised:
         await read(StreamingLLM(real(fake, dialect)))
     assert (raised.value.text, raised.value.finish_reason) == ("How to", "content_filter")
-
-
-@pytest.mark.parametrize("broken", [disconnect(), malformed()], ids=["reset", "malformed"])
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_broken_connection_is_one_error(dialect: Dialect, broken: Any) -> None:
-    """It keeps its cause and the text so far (U75)."""
-    fake = FakeOpenAI([Turn(text("half an"), broken)])
-    with fake.serve(), pytest.raises(ConnectionLost) as raised:
-        await read(StreamingLLM(real(fake, dialect)))
-    assert raised.value.text == "half an"
-    assert raised.value.__cause__ is not None
-
-
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_body_that_ends_in_a_line_is_truncated(dialect: Dialect) -> None:
-    """A clean end of the connection is silent upstream (U75)."""
-    fake = FakeOpenAI([Turn(text("half an"), truncated())])
-    with fake.serve(), pytest.raises(StreamTruncated):
-        await read(StreamingLLM(real(fake, dialect)))
 
 
 async def test_an_error_of_the_llm_stays_what_it_is() -> None:

@@ -31,7 +31,6 @@ from llama_index_streaming_ext import (
     ToolOutputDelta,
 )
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Turn,
     check_stream,
@@ -39,7 +38,6 @@ from llama_index_streaming_ext.testing import (
     gate,
     text,
     tool_call,
-    wait,
 )
 from tests.support.flows import records
 from tests.support.query.query_tools import (
@@ -226,21 +224,3 @@ async def test_a_failing_query_is_an_error_of_the_tool(use_async: bool) -> None:
     assert result.tool_output.is_error
     assert "no more" in result.tool_output.content
     assert (await handler.outcome()).text == "all done"
-
-
-@pytest.mark.parametrize("use_async", FACES)
-@pytest.mark.parametrize("stalled", [False, True])
-async def test_cancelling_the_agent_stops_the_query(use_async: bool, stalled: bool) -> None:
-    """The provider sees the query's stream closed, also while it has nothing to send (L8)."""
-    parts: list[Any] = [text("It "), gate("never")] if stalled else [text("It "), wait(0.01)] * 500
-    fake = FakeOpenAI([Turn(*parts)])
-    with fake.serve():
-        handler = running(tool_of(engine(fake.llm()), use_async))
-        async for event in handler.stream_events():
-            if isinstance(event, ToolOutputDelta):
-                break
-        await handler.cancel_run()
-        await fake.requests[0].await_closed(timeout=5)
-        assert fake.requests[0].ended_by == "client"
-        fake.open("never") if stalled else None
-    assert (await handler.outcome()).status == "cancelled"

@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Generator
 
 import anyio
 import httpx
 import openai
 import pytest
 
-from llama_index_streaming_ext.testing import FakeOpenAI, NetworkBlocked, Turn, no_network, text
+from llama_index_streaming_ext.testing import NetworkBlocked, no_network
 
-
-@pytest.fixture(autouse=True)
-def blocked() -> Generator[None]:
-    """Every test here runs behind the block."""
-    with no_network():
-        yield
+pytestmark = pytest.mark.usefixtures("network_blocked")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"])
@@ -68,23 +62,6 @@ async def test_a_client_of_openai_shows_the_reason() -> None:
         with pytest.raises(openai.APIConnectionError) as failed:
             await client.models.list()
     assert isinstance(failed.value.__cause__, NetworkBlocked)
-
-
-def test_a_server_on_this_machine_is_reached() -> None:
-    """Loopback goes through, by address."""
-    with FakeOpenAI([Turn(text("Hello"))]).serve() as url:
-        assert httpx.get(f"{url}/models").status_code == 200
-
-
-async def test_a_server_on_this_machine_is_reached_by_name() -> None:
-    """Loopback goes through, by name and on asyncio."""
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "localhost", 0)
-    async with server:
-        reader, writer = await asyncio.open_connection(
-            "localhost", server.sockets[0].getsockname()[1]
-        )
-        assert await reader.read() == b""
-        writer.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "app.localhost", None, ""])

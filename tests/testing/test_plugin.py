@@ -2,38 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from llama_index.llms import openai
-
-from llama_index_streaming_ext.testing import fixtures
-
-# pytester, which runs tests in this process, forgets what they import for the first time.
-_IMPORTED = (openai, fixtures)
-
-OFFLINE = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--strict-markers")
-IMPORTS = """
-from llama_index_streaming_ext import FunctionAgent
-from llama_index_streaming_ext.testing import *
-import asyncio, httpx, os, pytest, time
-"""
-ASYNCIO = "[pytest]\nasyncio_mode = {}\nasyncio_default_fixture_loop_scope = function\n"
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Any:
-    """Runs tests with the plugin, in this process, and gives pytester's result."""
-
-    def run(source: str, *args: str, mode: str = "auto") -> pytest.RunResult:
-        pytester.makeini(ASYNCIO.format(mode))
-        pytester.makepyfile(IMPORTS + source)
-        return pytester.runpytest_inprocess(*OFFLINE, *args)
-
-    return run
-
 
 # Scripts are kept to
 
@@ -168,19 +139,6 @@ def test_it(fake_openai):
 """).assert_outcomes(passed=1)
 
 
-def test_an_app_finds_a_real_server_by_itself(run: Any) -> None:
-    """With `serve=True` it gets there by a socket, also where other hosts are refused."""
-    run("""
-def test_it(fake_openai, no_llm_network):
-    from llama_index.llms.openai import OpenAI
-    fake = fake_openai([Turn(text("Hello"))], serve=True)
-    assert fake.url.startswith("http://127.0.0.1")
-    assert OpenAI("gpt-4o").complete("Hi").text == "Hello"
-def test_the_environment_is_as_before():
-    assert "OPENAI_BASE_URL" not in os.environ
-""").assert_outcomes(passed=2)
-
-
 def test_several_fakes_of_openai(run: Any) -> None:
     """Each has a URL of its own."""
     run("""
@@ -230,16 +188,6 @@ def anyio_backend():
 def test_fixtures_are_for_every_async_plugin(run: Any, mode: str, marks: str) -> None:
     """The fixtures work on the loops of pytest-asyncio and anyio, and replace none."""
     run(marks + ASYNC, mode=mode).assert_outcomes(passed=3)
-
-
-def test_a_loopback_server_is_refused_on_virtual_time(run: Any) -> None:
-    """The failure says so."""
-    result = run("""
-def test_it(fake_openai, virtual_clock):
-    fake_openai([Turn(text("Hello"))], serve=True).llm(max_retries=0).complete("Hi")
-""")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*refused, because virtual_clock is active*"])
 
 
 def test_no_llm_network(run: Any) -> None:
@@ -384,27 +332,3 @@ def test_it_can_be_switched_off(run: Any) -> None:
     result = run("def test_it(fake_llm): pass", "-p", "no:llama_index_streaming_ext")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'fake_llm' not found*"])
-
-
-def test_it_imports_nothing_heavy() -> None:
-    """Loading the plugin costs those who do not use it nothing."""
-    code = """
-import sys, llama_index_streaming_ext.testing.plugin
-heavy = {"llama_index", "workflows", "openai", "respx", "httpx", "hypothesis", "pydantic", "h11"}
-print(sorted(heavy & set(sys.modules)))
-"""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_tests_that_do_not_use_it_import_nothing_heavy(pytester: pytest.Pytester) -> None:
-    """A test session with the plugin, but without its fixtures, imports as little."""
-    pytester.makepyfile("""
-import sys
-def test_it():
-    assert not {"llama_index", "openai", "respx", "pydantic"} & set(sys.modules)
-""")
-    others = ("hypothesispytest", "asyncio", "respx", "langsmith_plugin")
-    options = [option for name in others for option in ("-p", f"no:{name}")]
-    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -163,16 +162,6 @@ async def test_points_of_upstreams_runs(point: CancelPoint) -> None:
     await handler.cancel_run()
     rec = await record(handler, timeout=PATIENCE)
     assert rec.outcome.status in ("cancelled", "completed")
-
-
-def test_hypothesis_is_imported_late() -> None:
-    """The names can be imported without it."""
-    code = (
-        "import sys, llama_index_streaming_ext.testing as t;"
-        "t.scripts, t.chunkings, t.check_stream, t.record;"
-        "sys.exit('hypothesis' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("make", [scripts, byte_splits, cancel_points, lambda: chunkings("a")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -153,22 +152,6 @@ def test_an_error_of_closing_is_told_to_the_loop(caplog: pytest.LogCaptureFixtur
     call(lambda: soon(""), StopSignal())
     assert "when it was closed" in caplog.text
     assert "while closing" in caplog.text
-
-
-def test_ctrl_c_ends_a_wait_and_closes_the_stream() -> None:
-    """The main thread waits where a signal is heard."""
-    source = Source(0)
-
-    def interrupt() -> None:
-        source.stalled.wait(LONG)
-        signal.raise_signal(signal.SIGINT) if not hasattr(signal, "pthread_kill") else (
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        )
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        next(iterate(source, StopSignal()))
-    assert source.closed.wait(LONG)
 
 
 def test_a_call_that_is_stopped_ends_at_once() -> None:

@@ -8,37 +8,29 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
-from llama_index.core import QueryBundle
-from llama_index.core.indices.prompt_helper import PromptHelper
-from llama_index.core.query_engine import RetrieverQueryEngine, RouterQueryEngine
+from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.response_synthesizers import (
     ResponseMode,
     get_response_synthesizer,  # pyright: ignore[reportUnknownVariableType] -- core's loose types
 )
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel
 
 from llama_index_streaming_ext import (
-    Event,
     LengthLimit,
     LLMCallStarted,
     NoStructuredAnswer,
     PartialObject,
     QueryFailed,
     QueryFinished,
-    StreamingQueryEngine,
     stream_query,
 )
 from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
 from llama_index_streaming_ext.query.response.sync import LiveResponse
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Request,
     Turn,
@@ -50,20 +42,16 @@ from llama_index_streaming_ext.testing import (
     tool_call,
 )
 from tests.support.query.query_tools import Selecting
+from tests.support.query.structured_answers import (
+    PIECES,
+    ROCK,
+    Height,
+    aasked,
+    asked,
+    engine,
+    of,
+)
 
-E = TypeVar("E", bound=Event)
-
-
-class Height(BaseModel):
-    """A structured answer without a field named `answer` (U63)."""
-
-    place: str
-    metres: int = 0
-    notes: list[str] = []
-
-
-ROCK = {"place": "Gull Rock", "metres": 38, "notes": ["a tower", "on a rock"]}
-PIECES = [json.dumps(ROCK)[at : at + 6] for at in range(0, len(json.dumps(ROCK)), 6)]
 GROWTH = [{"place": "Gull Ro"}, {"place": "Gull Rock"}, ROCK]
 """Some of what is certain of it on the way, in this order."""
 
@@ -78,22 +66,6 @@ ALL_ONE_CALL = [*ONE_CALL, ResponseMode.SIMPLE_SUMMARIZE, ResponseMode.GENERATIO
 """The modes that answer with one object over a structured LLM."""
 
 
-class Pages(BaseRetriever):
-    """Finds some pages."""
-
-    def __init__(self, count: int, words: int) -> None:
-        super().__init__()
-        self._count = count
-        self._words = words
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        page = "tower " * self._words
-        return [NodeWithScore(node=TextNode(text=f"{page} {n}")) for n in range(self._count)]
-
-    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._retrieve(query_bundle)
-
-
 def writing(*answers: dict[str, Any]) -> FakeStreamingLLM:
     """An LLM that writes objects, one per call; the last one for ever."""
 
@@ -104,32 +76,6 @@ def writing(*answers: dict[str, Any]) -> FakeStreamingLLM:
         return Turn(tool_call(request.tool_names[0], fragments=pieces))
 
     return FakeStreamingLLM(answer, usage="always")
-
-
-def engine(llm: Any, *, pages: int = 1, words: int = 5, **options: Any) -> Any:
-    """An engine that answers with a Height. Small windows, so that pages need several calls."""
-    window = PromptHelper(context_window=1000, num_output=100)
-    options = {"output_cls": Height, "prompt_helper": window, **options}
-    prompts = {name: options.pop(name) for name in ("prompt_helper",)}
-    made: Any = RetrieverQueryEngine.from_args(Pages(pages, words), llm=llm, **options)
-    made._response_synthesizer._prompt_helper = prompts["prompt_helper"]
-    return made
-
-
-def asked(given: Any, **options: Any) -> LiveResponse:
-    """The response of a sync query."""
-    return StreamingQueryEngine(given, **options).query("How high?")
-
-
-async def aasked(given: Any, **options: Any) -> AsyncLiveResponse:
-    """The response of an async query."""
-    return await StreamingQueryEngine(given, **options).aquery("How high?")
-
-
-def of(cls: type[E], response: LiveResponse | AsyncLiveResponse) -> list[E]:
-    """The events of a class in a response's log."""
-    events = [record.event for record in response.stream.read_sync()]
-    return [event for event in events if isinstance(event, cls)]
 
 
 def is_in_order(some: list[Any], every: list[Any]) -> bool:
@@ -256,21 +202,6 @@ def test_partial_objects_are_live() -> None:
         if isinstance(event, PartialObject):
             llm.open("rest")
     assert response.object.metres == 38
-
-
-@pytest.mark.parametrize("api", ["chat", "responses"])
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_the_real_classes_are_shown(api: str, is_async: bool) -> None:
-    """OpenAI's classes show the object, over HTTP, though one of them asks past its chat."""
-    fake = FakeOpenAI(
-        lambda asked: Turn(tool_call("Height", ROCK) if asked.tools else text(*PIECES))
-    )
-    with fake.serve():
-        given = engine(fake.llm() if api == "chat" else fake.responses_llm())
-        response = await aasked(given) if is_async else asked(given)
-        await response.outcome() if isinstance(response, AsyncLiveResponse) else str(response)
-    assert response.object == Height(**cast("Any", ROCK))
-    assert of(PartialObject, response)[-1].output == ROCK
 
 
 def test_nothing_found_is_no_error() -> None:

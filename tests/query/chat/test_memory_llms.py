@@ -23,26 +23,13 @@ from llama_index_streaming_ext.errors import ConnectionLost
 from llama_index_streaming_ext.events import LLMCallDelta, LLMCallFinished
 from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
 from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
-from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, fail, text, wait
+from llama_index_streaming_ext.testing import FakeStreamingLLM, fail, text, wait
 from tests.support.query.asking import BOTH
 from tests.support.query.chat_engines import ANSWER, TOKENS, answering
 from tests.support.query.listed_store import extracting_facts
 from tests.support.query.lookers import Seen, saying
 from tests.support.query.openai_on_loops import LONG
-from tests.support.query.stopped_servers import CLOSED_WITHIN, closed_after, served
-
-LONG_AGO = [
-    ChatMessage("Where is it, and how does one get there?"),
-    ChatMessage("On Gull Rock, by boat.", role="assistant"),
-]
-
-
-def summaries(llm: Any) -> ChatSummaryMemoryBuffer:
-    """A memory that has to sum up what it has."""
-    made: Any = ChatSummaryMemoryBuffer
-    return made.from_defaults(
-        chat_history=list(LONG_AGO), llm=llm, token_limit=6, tokenizer_fn=str.split
-    )
+from tests.support.query.summaries import LONG_AGO, summaries
 
 
 def facts(llm: Any) -> Any:
@@ -142,38 +129,6 @@ def test_a_summary_that_fails_loses_nothing(is_async: bool) -> None:
     with pytest.raises(ConnectionLost):
         turn(memory, is_async=is_async)
     assert (memory.get_all(), memory.get_token_count()) == (LONG_AGO, 0)
-
-
-def test_a_stop_breaks_a_summary_off_at_the_server() -> None:
-    """And the memory has all that it had."""
-    memories: list[ChatSummaryMemoryBuffer] = []
-
-    def one(fake: FakeOpenAI) -> float:
-        memory = summaries(fake.llm())
-        memories.append(memory)
-        core: Any = SimpleChatEngine(answering(), memory, prefix_messages=[])
-        run = StreamingChatEngine(core).start("why")
-        took = closed_after(fake, run.stop)
-        run.stopped_sync(LONG)
-        return took
-
-    assert served(Turn(text("It"), wait(60), text(" is.")), one) < CLOSED_WITHIN
-    assert [memory.get_all() for memory in memories] == [LONG_AGO] * len(memories)
-
-
-async def test_a_stop_breaks_a_summary_off_in_a_task() -> None:
-    """The thread that core makes for it ends, and the memory has all that it had."""
-    fake = FakeOpenAI([Turn(text("It"), wait(60), text(" is."))])
-    with fake.serve():
-        memory = summaries(fake.llm())
-        core: Any = SimpleChatEngine(answering(), memory, prefix_messages=[])
-        run = StreamingChatEngine(core).start("why", is_async=True)
-        await asyncio.to_thread(fake.wait_requests, 1, LONG)
-        run.stop()
-        await run.stopped()
-        assert await asyncio.to_thread(fake.requests[0].wait_closed, LONG)
-        fake.open("never")
-    assert memory.get_all() == LONG_AGO
 
 
 @BOTH

@@ -18,7 +18,6 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index_streaming_ext import StreamingChatEngine
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Turn,
     VirtualClock,
@@ -37,10 +36,7 @@ from tests.support.query.chat_engines import (
     chatting,
     said,
 )
-from tests.support.query.stopped_servers import CLOSED_WITHIN, aclosed_after, closed_after, served
-
-SO_FAR = [("user", QUESTION), ("assistant", "It is")]
-SAID = text(*TOKENS[:2])
+from tests.support.query.half_read_turns import SAID, SO_FAR, aread_two, read_two
 
 
 class Broken(Exception):
@@ -81,18 +77,6 @@ def stalled() -> FakeStreamingLLM:
 def marked(engine: Any) -> Any:
     """Why the last answer in the memory is not whole, None if it is."""
     return engine.chat_history[-1].additional_kwargs.get("incomplete")
-
-
-def read_two(response: Any) -> None:
-    """Read as much as the LLM says."""
-    tokens = response.response_gen
-    assert [next(tokens), next(tokens)] == ["It", " is"]
-
-
-async def aread_two(response: Any) -> None:
-    """Read as much as the LLM says."""
-    tokens = response.response_gen
-    assert [await anext(tokens), await anext(tokens)] == ["It", " is"]
 
 
 # Stops
@@ -162,37 +146,6 @@ async def test_an_unread_response_that_is_collected_is_stopped() -> None:
     await chatting("simple", llm).astream_chat(QUESTION)
     gc.collect()
     assert await asyncio.wait_for(llm.calls[0].ended(), 5) != "finished"
-
-
-@pytest.mark.parametrize("name", ["simple", "condense_question"])
-def test_a_stop_closes_the_providers_stream(name: str) -> None:
-    """Though the provider has nothing to send."""
-
-    def one(fake: FakeOpenAI) -> float:
-        engine = chatting(name, fake.llm())
-        response = engine.stream_chat(QUESTION)
-        read_two(response)
-        seconds = closed_after(fake, response.close)
-        assert said(engine.chat_history) == SO_FAR
-        return seconds
-
-    assert served(Turn(SAID, gate("never")), one) < CLOSED_WITHIN
-
-
-@pytest.mark.parametrize("name", ["simple", "condense_question"])
-def test_a_stop_closes_the_providers_stream_async(name: str) -> None:
-    """Though the provider has nothing to send."""
-
-    async def one(fake: FakeOpenAI) -> float:
-        engine = chatting(name, fake.llm())
-        response = await engine.astream_chat(QUESTION)
-        await aread_two(response)
-        seconds = await aclosed_after(fake, response.aclose)
-        assert said(engine.chat_history) == SO_FAR
-        return seconds
-
-    turn = Turn(SAID, gate("never"))
-    assert served(turn, lambda fake: asyncio.run(one(fake))) < CLOSED_WITHIN
 
 
 # Failures

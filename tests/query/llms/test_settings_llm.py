@@ -20,14 +20,12 @@ from llama_index_streaming_ext.events import (
     NotStreamed,
     RetrievalStarted,
 )
-from llama_index_streaming_ext.testing import FakeOpenAI, FakeStreamingLLM, Turn, text, wait
+from llama_index_streaming_ext.testing import FakeStreamingLLM
 from llama_index_streaming_ext.threads.from_thread import call
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
 from tests.support.query.asking import BOTH
 from tests.support.query.core_engines import nodes
 from tests.support.query.lookers import TOKENS, Looking, aask, ask, saying
-from tests.support.query.openai_on_loops import LONG
-from tests.support.query.stopped_servers import CLOSED_WITHIN, served
 
 WAYS = pytest.mark.parametrize("way", ["chat", "complete", "stream_chat", "stream_complete"])
 
@@ -227,33 +225,6 @@ def test_sync_calls_on_the_background_loop_are_seen(default: FakeStreamingLLM) -
 
 
 # The real class
-
-
-@BOTH
-def test_the_real_class_is_seen(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
-    """Also with the usage that the provider says."""
-    fake = FakeOpenAI([Turn(text(*TOKENS))])
-    with fake.serve():
-        monkeypatch.setattr(Settings, "_llm", fake.llm())
-        seen = ask(Looking(way="chat"), is_async=is_async, show="calls")
-    (end,) = seen.of(LLMCallFinished)
-    assert (seen.shown, end.finish_reason, end.usage is not None) == ("It is so.", "stop", True)
-
-
-@pytest.mark.parametrize("way", ["chat", "stream_complete"])
-def test_a_stop_reaches_the_server(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """The call of a sync query is broken off."""
-
-    def one(fake: FakeOpenAI) -> float:
-        from tests.support.query.stopped_servers import closed_after
-
-        monkeypatch.setattr(Settings, "_llm", fake.llm())
-        run = StreamingQueryEngine(Looking(way=way)).start("why")
-        took = closed_after(fake, run.stop)
-        run.stopped_sync(LONG)
-        return took
-
-    assert served(Turn(text("It"), wait(60), text(" is.")), one) < CLOSED_WITHIN
 
 
 # The hook

@@ -11,7 +11,6 @@ import pytest
 from llama_index.core import Settings
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.llms import MockLLM
-from llama_index.core.query_engine import CustomQueryEngine
 from pydantic import BaseModel
 
 from llama_index_streaming_ext import StreamingQueryEngine
@@ -21,7 +20,6 @@ from llama_index_streaming_ext.query.context.options import QueryOptions
 from llama_index_streaming_ext.query.tracing.instrumentation import tracking
 from llama_index_streaming_ext.query.tracing.other_llm_calls import LLMSpans
 from llama_index_streaming_ext.testing import (
-    FakeOpenAI,
     FakeStreamingLLM,
     Turn,
     fail,
@@ -32,7 +30,6 @@ from llama_index_streaming_ext.testing import (
 )
 from tests.support.query.asking import BOTH, Log
 from tests.support.query.lookers import TOKENS, Looking, aask, ask, default_llm, saying
-from tests.support.query.openai_on_loops import LONG
 
 WAYS = pytest.mark.parametrize("way", ["chat", "complete", "stream_chat", "stream_complete"])
 
@@ -90,15 +87,6 @@ async def test_many_at_once_have_their_own() -> None:
     adapter = StreamingQueryEngine(Looking(look=saying))
     all_seen = await asyncio.gather(*(aask(adapter) for _ in range(50)))
     assert [len(seen.calls) for seen in all_seen] == [1] * 50
-
-
-@BOTH
-def test_the_real_class_is_seen(is_async: bool) -> None:
-    """With the finish reason that is in its chunks only."""
-    fake = FakeOpenAI([Turn(text(*TOKENS))])
-    with fake.serve():
-        seen = ask(Looking(look=fake.llm, way="chat"), is_async=is_async)
-    assert seen.calls == [("call", "stop")]
 
 
 def test_what_nobody_sees_for_is_let_alone() -> None:
@@ -213,29 +201,3 @@ def test_a_structured_llm_is_seen_once(
     look = (lambda: structured) if made else default_llm
     seen = ask(Looking(look=look, way=way), is_async=is_async)
     assert (seen.text, seen.calls) == ('{"answer":"so"}', [("call", "tool_calls")])
-
-
-async def test_a_stop_reaches_a_loop_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a query that works in a task, which is all that is cancelled by itself."""
-
-    class InThread(CustomQueryEngine):
-        def custom_query(self, query_str: str) -> str:
-            return ""
-
-        async def acustom_query(self, query_str: str) -> str:
-            return await asyncio.to_thread(asyncio.run, self.in_loop())
-
-        async def in_loop(self) -> str:
-            return (await Settings.llm.acomplete("why")).text
-
-    fake = FakeOpenAI([Turn(text("It"), wait(60), text(" is."))])
-    with fake.serve():
-        monkeypatch.setattr(Settings, "_llm", fake.llm())
-        run = StreamingQueryEngine(InThread()).start("why", is_async=True)
-        await asyncio.to_thread(fake.wait_requests, 1, LONG)
-        run.stop()
-        await run.stopped()
-        try:
-            assert await asyncio.to_thread(fake.requests[0].wait_closed, LONG)
-        finally:
-            fake.open("never")

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from llama_index.core import Document, SummaryIndex
 from llama_index.core.chat_engine import SimpleChatEngine
@@ -207,26 +206,11 @@ async def test_a_query_engine_waits_in_virtual_time(clock: VirtualClock) -> None
 # Real connections
 
 
-async def test_a_loopback_server_is_refused(clock: VirtualClock) -> None:
-    """Connecting says what is wrong, instead of timing out at random."""
-    with FakeOpenAI([Turn(text("Hello"))]).serve() as url:
-        async with httpx.AsyncClient() as client:
-            with pytest.raises(ConnectedOnVirtualTime, match=r"127\.0\.0\.1.*virtual_clock"):
-                await client.get(f"{url}/models")
-
-
 @pytest.mark.usefixtures("clock")
 def test_a_sync_connection_is_refused() -> None:
     """So does a socket of a sync client."""
     with pytest.raises(ConnectedOnVirtualTime):
         socket.create_connection(("127.0.0.1", 9))
-
-
-async def test_a_listening_server_does_not_hold_it(clock: VirtualClock) -> None:
-    """A server that nobody can connect to has nothing to say."""
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0):
-        await asyncio.sleep(5)
-    assert clock.elapsed == 5.0
 
 
 # Beginning and end

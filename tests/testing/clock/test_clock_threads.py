@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import queue
-import sys
 import threading
 import time
 
@@ -185,17 +184,3 @@ async def test_who_holds_it_too_long_is_named() -> None:
         with pytest.raises(ClockHeld, match=rf"'stuck' at {__file__}"):
             time.sleep(1)  # noqa: ASYNC251
     thread.join()
-
-
-def test_a_pipe_holds_it() -> None:
-    """A child process answers in real time: no timer of its loop overtakes it."""
-
-    async def main() -> bytes:
-        command = (sys.executable, "-c", "print('Hello')")
-        pipe = asyncio.subprocess.PIPE
-        child = await asyncio.create_subprocess_exec(*command, stdout=pipe)
-        out, _ = await asyncio.wait_for(child.communicate(), 0.001)
-        return out
-
-    with VirtualClock():
-        assert asyncio.run(main()).split() == [b"Hello"]
