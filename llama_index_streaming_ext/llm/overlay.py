@@ -12,21 +12,23 @@ import copy
 import inspect
 import threading
 import weakref
-from abc import ABCMeta
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, TypeVar, cast
 
 from llama_index.core.llms import LLM
-from pydantic import BaseModel
+
+from llama_index_streaming_ext.upstream.pydantic_models import (
+    MODEL_DICT,
+    Quiet,
+    quiet_subclass,
+    slots_of,
+)
 
 _T = TypeVar("_T")
 
 _INNER, _OPTIONS = "__llm_inner__", "__llm_options__"
 
 _read, _write = object.__getattribute__, object.__setattr__
-
-_own_dict = cast(GetSetDescriptorType, vars(BaseModel)["__dict__"])
-"""Where every model really has its `__dict__`, whatever its class says."""
 
 _classes = weakref.WeakValueDictionary[tuple[int, int], type]()
 """The classes in use, by the ids of the face and of the inner's class.
@@ -63,7 +65,7 @@ def wrap(inner: LLM, face: type, options: Any) -> LLM:
     wrapped = cast(LLM, object.__new__(_class_of(face, type(inner))))
     _write(wrapped, _INNER, inner)
     _write(wrapped, _OPTIONS, options)
-    _own_dict.__set__(wrapped, _own_dict.__get__(inner))
+    MODEL_DICT.__set__(wrapped, MODEL_DICT.__get__(inner))
     return wrapped
 
 
@@ -83,7 +85,7 @@ def options_of(llm: LLM) -> Any:
     return _read(llm, _OPTIONS)
 
 
-class _Wrapped:
+class _Wrapped(Quiet):
     """What every wrapped LLM does otherwise than its inner's class would.
 
     The methods of the inner's class run with the wrapper as `self`, so that what they call is the
@@ -93,11 +95,7 @@ class _Wrapped:
     __slots__ = ()
 
     def __init_subclass__(cls, **_: Any) -> None:
-        """Keep creation quiet.
-
-        No `super()`: core's hook would decorate the methods of the face with spans a second time,
-        and users' hooks register classes, or ask for arguments.
-        """
+        """Refuse subclasses of the class of a wrapped LLM."""
         if cls.__bases__[0] is not _Wrapped:
             wrapped = cast(type, next(b for b in cls.__bases__ if issubclass(b, _Wrapped)))
             raise TypeError(
@@ -123,9 +121,9 @@ class _Wrapped:
         It is shared for good in most classes, but pydantic gives an object a new one when it
         validates an assignment, and when `__init__` runs again.
         """
-        state = _own_dict.__get__(_read(self, _INNER))
-        if _own_dict.__get__(self) is not state:
-            _own_dict.__set__(self, state)
+        state = MODEL_DICT.__get__(_read(self, _INNER))
+        if MODEL_DICT.__get__(self) is not state:
+            MODEL_DICT.__set__(self, state)
         if name in state and (method := _of_face(type(self), name)):
             return method.__get__(self)  # it delegates to what somebody patched on the inner
         return super().__getattribute__(name)
@@ -213,31 +211,11 @@ def _class_of(face: type, inner_class: type) -> type:
 
 
 def _made(face: type, inner_class: type) -> type:
-    """A new class, without pydantic's part in it: it would build a schema, and run hooks.
-
-    Fields, validators, serialisers and the signature are found on the inner's class.
-    """
-    namespace: dict[str, Any] = {
-        "__module__": inner_class.__module__,
-        "__qualname__": inner_class.__qualname__,
-        "__doc__": inner_class.__doc__,
-        "__slots__": (_INNER, _OPTIONS),
-        "__dict__": _Shared(_own_dict),
-        "__hash__": None if inner_class.__hash__ is None else _hash,
-        **_slots(inner_class),
-    }
-    bases = (_Wrapped, face, inner_class)
-    return ABCMeta.__new__(type(inner_class), inner_class.__name__, bases, namespace)
-
-
-def _slots(cls: type) -> dict[str, _Shared]:
-    """The slots of `cls`, pydantic's own among them, shared."""
-    return {
-        name: _Shared(slot)
-        for base in reversed(cls.__mro__)
-        for name, slot in vars(base).items()
-        if inspect.ismemberdescriptor(slot)
-    }
+    """Make the class whose instances have the methods of the face and the inner's state."""
+    shared = {name: _Shared(slot) for name, slot in slots_of(inner_class).items()}
+    hashed = None if inner_class.__hash__ is None else _hash
+    body = {"__dict__": _Shared(MODEL_DICT), "__hash__": hashed, **shared}
+    return quiet_subclass(inner_class, _Wrapped, face, slots=(_INNER, _OPTIONS), **body)
 
 
 def _not_an_llm(given: object, face: type) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from abc import ABCMeta
 from collections import deque
 from collections.abc import Sequence
 from types import MemberDescriptorType, SimpleNamespace
@@ -20,9 +19,7 @@ from llama_index_streaming_ext.query.engine_copy.classes import (
     copy_rule_of,
     from_library,
 )
-
-_PYDANTIC_STATE = ("__pydantic_private__", "__pydantic_extra__", "__pydantic_fields_set__")
-"""What of a model's state is a container of its own."""
+from llama_index_streaming_ext.upstream.pydantic_models import STATE_SLOTS, Quiet, quiet_subclass
 
 _State = dict[str, Any]
 
@@ -59,7 +56,7 @@ class Instance:
     """Objects with attributes: in a `__dict__`, in slots, or pydantic's."""
 
     def __init__(self, cls: type) -> None:
-        self._stand_in: Any = _without_finalizer(cls) if hasattr(cls, "__del__") else None
+        self._stand_in: Any = quiet_subclass(cls, _NoFinalizer) if hasattr(cls, "__del__") else None
         self._new: Any = (SimpleNamespace if SimpleNamespace in cls.__mro__ else object).__new__
         self._has_dict = cls.__dictoffset__ != 0
         self._own, self._slots = _slots(cls)
@@ -169,8 +166,8 @@ def _slots(cls: type) -> tuple[list[MemberDescriptorType], list[MemberDescriptor
         for name, slot in vars(base).items()
         if inspect.ismemberdescriptor(slot) and name != "__dict__"
     ]
-    own = [slot for name, slot in found if name in _PYDANTIC_STATE]
-    return own, [slot for name, slot in found if name not in _PYDANTIC_STATE]
+    own = [slot for name, slot in found if name in STATE_SLOTS]
+    return own, [slot for name, slot in found if name not in STATE_SLOTS]
 
 
 def _is_set(slot: MemberDescriptorType, obj: Any) -> bool:
@@ -199,30 +196,13 @@ def _is_class_data(name: str, value: object) -> bool:
     return copy_rule_of(type(value)) not in (CopyRule.LEFT, CopyRule.CALLABLE)
 
 
-class _NoFinalizer:
+class _NoFinalizer(Quiet):
     """What comes first in the class of a copy whose class has a finalizer.
 
-    That closes what the copy shares with the user's object. The class is not made known to
-    anybody: no `__init_subclass__` runs for it.
+    That closes what the copy shares with the user's object.
     """
 
     __slots__ = ()
 
-    def __init_subclass__(cls, **_: Any) -> None:
-        """No `super()`: users' hooks register classes, or ask for arguments."""
-
     def __del__(self) -> None:
         """Leave open what the user's object goes on using."""
-
-
-def _without_finalizer(cls: type) -> type:
-    """A class like `cls` that runs no finalizer."""
-    namespace = {
-        "__module__": cls.__module__,
-        "__qualname__": cls.__qualname__,
-        "__doc__": cls.__doc__,
-        "__slots__": (),
-    }
-    # Past pydantic's part in it: that would build a schema, and run hooks.
-    make = ABCMeta.__new__ if issubclass(type(cls), ABCMeta) else type.__new__
-    return make(type(cls), cls.__name__, (_NoFinalizer, cls), namespace)
