@@ -1,4 +1,4 @@
-"""How core looks up the default LLM, and what it tells of LLM calls."""
+"""Events and spans by which core's dispatcher tells of LLM calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import llama_index_instrumentation as instrumentation
 import pytest
-from llama_index.core import Settings
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.llms import MockLLM
 from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
@@ -75,13 +74,6 @@ def told() -> Iterator[Told]:
     root.add_span_handler(Spans())
     yield found
     root.event_handlers, root.span_handlers = before
-
-
-def test_the_default_llm_is_a_property_of_a_class() -> None:
-    """Everybody who asks for it gets there, and it is set there: no public hook is."""
-    found: object = vars(type(Settings)).get("llm")
-    assert isinstance(found, property)
-    assert found.fset is not None
 
 
 def test_events_of_a_call_have_the_span_of_the_method(told: Told) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 from llama_index.core.memory import BaseMemory, Memory
 
 from llama_index_streaming_ext.query.chat.conversation import Conversation
-from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
 from llama_index_streaming_ext.query.chat.summary_memory import aget, get, to_the_end
 from llama_index_streaming_ext.query.context.call_tree import MEMORY, Work
 from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, ObjectProxy
-from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
 
 INCOMPLETE = "incomplete"
 """The key in `additional_kwargs` of an answer that is not whole, and there the reason."""
@@ -26,8 +23,9 @@ class TurnMemory:
     It reads from the memory, and behind that what it has put itself. The turn's messages go into
     the memory in one piece when it ends, so that no other turn comes between question and answer.
 
-    LLMs in the memory are asked as LLMs of the turn. While it reads, they stop with the turn. While
-    it is written they do not: what is forgotten then is forgotten for good.
+    An LLM of the memory is the user's own, whose calls are told by core's instrumentation. A stop
+    breaks off what is read in the turn's own task. It breaks off nothing that is written: what is
+    forgotten then is forgotten for good.
 
     Args:
         conversation: the conversation that it is a turn of.
@@ -40,8 +38,7 @@ class TurnMemory:
     def __init__(self, conversation: Conversation, work: Work) -> None:
         self._conversation = conversation
         self._work = work
-        self._memory: BaseMemory = with_llms_seen(conversation.memory, bind_to_context)
-        self._written_to: BaseMemory = with_llms_seen(conversation.memory, _met_to_the_end)
+        self._memory: BaseMemory = conversation.memory
         self._resets = conversation.resets
         self._set: list[ChatMessage] | None = None
         self._put: list[ChatMessage] = []
@@ -130,7 +127,7 @@ class TurnMemory:
             failed: Exception | None = None
             for one in messages:
                 try:
-                    self._written_to.put(one)
+                    self._memory.put(one)
                 except Exception as error:
                     if not _is_last(one, self._memory.get_all()):
                         raise
@@ -155,7 +152,7 @@ class TurnMemory:
         failed: Exception | None = None
         for one in messages:
             try:
-                await self._written_to.aput(one)
+                await self._memory.aput(one)
             except Exception as error:
                 if not _is_last(one, await self._memory.aget_all()):
                     raise
@@ -216,7 +213,6 @@ class TurnMemory:
         return kwargs
 
 
-_met_to_the_end = partial(bind_to_context, to_the_end=True)
 _INITIAL = "initial_token_count"
 _LIMIT = "token_limit"
 

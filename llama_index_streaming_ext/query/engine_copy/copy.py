@@ -27,8 +27,7 @@ def copy_of(engine: _T, wrap: Callable[[LLM], LLM], *, replace: Replace | None =
 
     It is as deep as a query needs, and no deeper:
 
-    - a memory is the user's own, since the conversation is written to it; a turn sees the LLMs in
-      it by a stand-in (`memory_llms.py`);
+    - a memory is the user's own, since the conversation is written to it;
     - what an engine sets on itself during a query stays on its copy;
     - an LLM that holds LLMs is wrapped as one; only a `StructuredLLM` is opened, so that the LLM
       in it is the one to be wrapped;
@@ -39,8 +38,7 @@ def copy_of(engine: _T, wrap: Callable[[LLM], LLM], *, replace: Replace | None =
       in `ComposableGraphQueryEngine`, for a sub-index without an engine of its own; in
       `AutoPrevNextNodePostprocessor` without an `llm`; and in the context builder of the SQL
       indices, `OnDemandLoaderTool` and `LoadAndSearchToolSpec`, which query an index of their own.
-      (`RetryQueryEngine` looks it up and asks it nothing.) It is seen where it is looked up
-      (`default_llm.py`), and any other LLM when it is asked (`unseen.py`).
+      Calls of such LLMs are told by core's instrumentation (`tracing/other_llm_calls.py`).
 
     Args:
         engine: a query engine, a chat engine, or another part: a synthesizer, a retriever, a tool.

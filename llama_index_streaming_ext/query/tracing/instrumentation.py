@@ -31,7 +31,6 @@ from llama_index_streaming_ext.query.context.current_query import (
     enter_query,
     innermost,
 )
-from llama_index_streaming_ext.query.llms.settings_llm import see_default_llm
 from llama_index_streaming_ext.query.tracing.other_llm_calls import CALL_EVENTS, LLMSpans
 
 _installing = threading.Lock()
@@ -152,4 +151,3 @@ def _install() -> None:
             root.add_event_handler(QueryHandler())
         if not any(isinstance(handler, LLMSpans) for handler in root.span_handlers):
             root.add_span_handler(LLMSpans())
-        see_default_llm()

@@ -14,9 +14,9 @@
 | query transform | `transform` | |
 | node postprocessor | `rerank` | |
 
-Retrievers are seen through core's instrumentation (`instrument.py`), and LLM calls by the LLMs that
-the copy has (`llm.py`), or that are met only during the query (`met_llm.py`, `unseen.py`); what is
-asked outside of all these is a `call`, and what is asked for a chat's memory is a `memory`.
+Retrievers are seen through core's instrumentation (`instrumentation.py`). So are the calls of all
+LLMs (`other_llm_calls.py`) but those of the copy, which are wrapped (`llms/query_llm.py`). A call
+outside of all parts has the purpose `call`, and one for a chat's memory the purpose `memory`.
 """
 
 from __future__ import annotations

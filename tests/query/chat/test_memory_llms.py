@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import threading
 from typing import Any, cast
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import (
     ChatMemoryBuffer,
-    ChatSummaryMemoryBuffer,
-    Memory,
     SimpleComposableMemory,
 )
-from llama_index.core.memory.memory import BaseMemoryBlock
 
 from llama_index_streaming_ext import StreamingChatEngine
-from llama_index_streaming_ext.errors import ConnectionLost
 from llama_index_streaming_ext.events import LLMCallDelta, LLMCallFinished
-from llama_index_streaming_ext.query.chat.memory_view import with_llms_seen
-from llama_index_streaming_ext.query.llms.context_llm import bind_to_context
-from llama_index_streaming_ext.testing import FakeStreamingLLM, fail, text, wait
+from llama_index_streaming_ext.testing import FakeStreamingLLM, fail, gate, text, wait
 from tests.support.query.asking import BOTH
 from tests.support.query.chat_engines import ANSWER, TOKENS, answering
 from tests.support.query.listed_store import extracting_facts
@@ -126,9 +119,28 @@ def test_tokens_are_counted_once() -> None:
 def test_a_summary_that_fails_loses_nothing(is_async: bool) -> None:
     """The turn fails, and the memory has all that it had."""
     memory = summaries(saying(fail(ConnectionError("gone"))))
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(ConnectionError, match="gone"):
         turn(memory, is_async=is_async)
     assert (memory.get_all(), memory.get_token_count()) == (LONG_AGO, 0)
+
+
+def _wait_for_a_call(llm: FakeStreamingLLM) -> None:
+    while not llm.calls:
+        threading.Event().wait(0.001)
+
+
+@BOTH
+async def test_a_stop_lets_a_summary_come_to_its_end(is_async: bool) -> None:
+    """Core asks for it in a thread: what it sums up is forgotten after that, and not before."""
+    llm = saying(text("It"), gate("go"), text(" is."))
+    memory = summaries(llm)
+    core: Any = SimpleChatEngine(answering(), memory, prefix_messages=[])
+    run = StreamingChatEngine(core).start("why", is_async=is_async)
+    await asyncio.to_thread(_wait_for_a_call, llm)
+    run.stop()
+    llm.open("go")
+    await run.stopped()
+    assert [message.content for message in memory.get_all()] == ["It is."]
 
 
 @BOTH
@@ -155,73 +167,6 @@ async def _stopped(chat: StreamingChatEngine) -> None:
     response = await chat.astream_chat("why")
     await anext(response.read())
     await response.aclose()
-
-
-# The stand-in
-
-
-class Private(ChatSummaryMemoryBuffer):
-    """A user's memory, with methods of its own."""
-
-    def put(self, message: ChatMessage) -> None:
-        """Count, and put."""
-        self._token_count += 1
-        super().put(message)
-
-    def again(self) -> Private:
-        """Another one of its class."""
-        return type(self)(token_limit=5)
-
-
-def _standing_in() -> tuple[Private, Private]:
-    memory = Private(token_limit=6, llm=saying(), tokenizer_fn=str.split)
-    return memory, with_llms_seen(memory, bind_to_context)
-
-
-def test_a_memory_without_llms_is_itself() -> None:
-    """Nothing stands for it."""
-    memory = ChatMemoryBuffer(token_limit=3000, tokenizer_fn=str.split)
-    assert with_llms_seen(memory, bind_to_context) is memory
-
-
-def test_what_is_set_on_the_stand_in_is_set_on_the_memory() -> None:
-    """Fields and private attributes, also by methods that call those of their base."""
-    memory, view = _standing_in()
-    view.token_limit = 7
-    view.put(ChatMessage("why"))
-    assert (memory.token_limit, memory.get_token_count(), len(memory.get_all())) == (7, 1, 1)
-
-
-def test_what_is_set_on_the_memory_shows_on_the_stand_in() -> None:
-    """They share their state."""
-    memory, view = _standing_in()
-    memory.token_limit = 7
-    memory.put(ChatMessage("why"))
-    assert (view.token_limit, view.get_token_count(), view == memory) == (7, 1, True)
-
-
-def test_the_llm_stays_when_it_is_set_to_what_was_read() -> None:
-    """The memory keeps its own."""
-    memory, view = _standing_in()
-    llm = memory.llm
-    view.llm = view.llm
-    assert memory.llm is llm
-
-
-def test_the_stand_in_makes_plain_memories() -> None:
-    """By its class, and when it is copied."""
-    _, view = _standing_in()
-    made = [type(one) for one in (view.again(), copy.copy(view), copy.deepcopy(view))]
-    assert made == [Private] * 3
-
-
-def test_the_stand_in_is_of_the_class() -> None:
-    """For isinstance, and blocks too."""
-    memory = facts(saying())
-    view: Any = with_llms_seen(memory, bind_to_context)
-    blocks: list[Any] = view.memory_blocks
-    assert issubclass(type(view), Memory)
-    assert [isinstance(block, BaseMemoryBlock) for block in blocks] == [True]
 
 
 def test_the_last_call_is_over_before_the_turn() -> None:

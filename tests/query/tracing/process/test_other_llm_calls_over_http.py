@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-import pytest
-from llama_index.core import Settings
 from llama_index.core.query_engine import CustomQueryEngine
 
 from llama_index_streaming_ext import StreamingQueryEngine
@@ -29,10 +28,12 @@ def test_the_real_class_is_seen(is_async: bool) -> None:
     assert seen.calls == [("call", "stop")]
 
 
-async def test_a_stop_reaches_a_loop_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a query that works in a task, which is all that is cancelled by itself."""
+async def test_a_stop_reaches_a_loop_in_a_thread() -> None:
+    """An LLM that is a field of a user's engine is stopped in every thread."""
 
     class InThread(CustomQueryEngine):
+        llm: Any
+
         def custom_query(self, query_str: str) -> str:
             return ""
 
@@ -40,12 +41,11 @@ async def test_a_stop_reaches_a_loop_in_a_thread(monkeypatch: pytest.MonkeyPatch
             return await asyncio.to_thread(asyncio.run, self.in_loop())
 
         async def in_loop(self) -> str:
-            return (await Settings.llm.acomplete("why")).text
+            return (await self.llm.acomplete("why")).text
 
     fake = FakeOpenAI([Turn(text("It"), wait(60), text(" is."))])
     with fake.serve():
-        monkeypatch.setattr(Settings, "_llm", fake.llm())
-        run = StreamingQueryEngine(InThread()).start("why", is_async=True)
+        run = StreamingQueryEngine(InThread(llm=fake.llm())).start("why", is_async=True)
         await asyncio.to_thread(fake.wait_requests, 1, LONG)
         run.stop()
         await run.stopped()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from llama_index.core import Settings
 
@@ -13,7 +15,6 @@ from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text, wait
 from tests.support.query.asking import BOTH
 from tests.support.query.lookers import TOKENS, Looking, ask
 from tests.support.query.openai_on_loops import LONG
-from tests.support.query.stopped_servers import CLOSED_WITHIN, served
 
 
 @BOTH
@@ -27,17 +28,16 @@ def test_the_real_class_is_seen(monkeypatch: pytest.MonkeyPatch, is_async: bool)
     assert (seen.shown, end.finish_reason, end.usage is not None) == ("It is so.", "stop", True)
 
 
-@pytest.mark.parametrize("way", ["chat", "stream_complete"])
-def test_a_stop_reaches_the_server(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """The call of a sync query is broken off."""
-
-    def one(fake: FakeOpenAI) -> float:
-        from tests.support.query.stopped_servers import closed_after
-
+async def test_a_stop_reaches_the_server_from_the_querys_own_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its call is cancelled with the task; one in a thread comes to its end."""
+    fake = FakeOpenAI([Turn(text("It"), wait(60), text(" is."))])
+    with fake.serve():
         monkeypatch.setattr(Settings, "_llm", fake.llm())
-        run = StreamingQueryEngine(Looking(way=way)).start("why")
-        took = closed_after(fake, run.stop)
-        run.stopped_sync(LONG)
-        return took
-
-    assert served(Turn(text("It"), wait(60), text(" is.")), one) < CLOSED_WITHIN
+        run = StreamingQueryEngine(Looking()).start("why", is_async=True)
+        await asyncio.to_thread(fake.wait_requests, 1, LONG)
+        run.stop()
+        await run.stopped()
+        assert await asyncio.to_thread(fake.requests[0].wait_closed, LONG)
+        fake.open("never")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 from typing import Any
 
 import pytest
@@ -93,53 +92,21 @@ def test_tokens_are_counted_once(default: FakeStreamingLLM, monkeypatch: Any) ->
     assert counter.total_llm_token_count == alone
 
 
-# Everybody else
-
-
-async def test_for_everybody_else_it_is_the_same_object(default: FakeStreamingLLM) -> None:
-    """Others have the LLM itself, while a query is at work and has its own of it."""
-    found: list[Any] = []
-    looked, told = asyncio.Event(), asyncio.Event()
-
-    class Waiting(CustomQueryEngine):
-        def custom_query(self, query_str: str) -> str:
-            return ""
-
-        async def acustom_query(self, query_str: str) -> str:
-            found.append(Settings.llm)
-            looked.set()
-            await told.wait()
-            return "so"
-
-    run = StreamingQueryEngine(Waiting()).start("why", is_async=True)
-    await looked.wait()
-    thread = threading.Thread(target=lambda: found.append(Settings.llm))
-    thread.start()
-    thread.join()
-    found.append(Settings.llm)
-    told.set()
-    await run.wait()
-    assert [one is default for one in found] == [False, True, True]
-
-
-def test_within_a_query_it_equals_the_llm(default: FakeStreamingLLM) -> None:
-    """It is of the LLM's class, and compares as the LLM."""
+def test_it_is_the_object_itself(default: FakeStreamingLLM) -> None:
+    """Nothing stands for it within a query."""
     found: list[Any] = []
     ask(Looking(look=lambda: found.append(Settings.llm) or found[0]))
-    assert (found[0] == default, isinstance(found[0], FakeStreamingLLM)) == (True, True)
+    assert found[0] is default
 
 
-def test_what_is_put_back_is_the_llm_itself(default: FakeStreamingLLM) -> None:
-    """A query that sets another default LLM for a while leaves the one that there was."""
-
-    def look() -> Any:
-        before = Settings.llm
-        Settings.llm = MockLLM(max_tokens=1)
-        Settings.llm = before
-        return Settings.llm
-
-    ask(Looking(look=look))
-    assert Settings.llm is default
+@BOTH
+def test_a_copy_is_asked_as_it_is_set(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
+    """A copy that a query sets otherwise is seen, and has its own settings."""
+    monkeypatch.setattr(Settings, "_llm", MockLLM(max_tokens=3))
+    seen = ask(
+        Looking(look=lambda: Settings.llm.model_copy(update={"max_tokens": 2})), is_async=is_async
+    )
+    assert (seen.text, seen.calls) == ("text text", [("call", None)])
 
 
 def test_what_is_kept_belongs_to_no_query(default: FakeStreamingLLM) -> None:
@@ -222,20 +189,6 @@ def test_sync_calls_on_the_background_loop_are_seen(default: FakeStreamingLLM) -
     adapter = StreamingQueryEngine(Blocking())
     seen = call(lambda: aask(adapter), StopSignal())
     assert (seen.text, seen.calls) == ("It is so.", [("call", "stop")])
-
-
-# The real class
-
-
-# The hook
-
-
-def test_it_is_put_there_once(default: FakeStreamingLLM) -> None:
-    """The second query finds it there."""
-    ask(Looking())
-    before = vars(type(Settings))["llm"]
-    ask(Looking())
-    assert vars(type(Settings))["llm"] is before
 
 
 def test_a_getter_that_a_test_has_put_there_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
