@@ -1,0 +1,1 @@
+"""Core's indexes and engines by their own names, whose answers stream."""
