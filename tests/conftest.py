@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ready_python import ReadyPython, ready_python
+# Checks in helpers say what they have compared, as those of tests do.
+pytest.register_assert_rewrite("tests.support")
+
+from tests.support.ready_python import ReadyPython, ready_python  # noqa: E402
 
 pytest_plugins = ["pytester"]
 

@@ -8,6 +8,7 @@ import typing
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.llm.wrapped_llms import (
     class_of,
     wrapped,
 )
+from tests.support.looks import check_all
 
 
 @pytest.fixture(params=MAKERS)
@@ -58,13 +60,11 @@ def test_isinstance(llm: LLM) -> None:
     assert isinstance(w, Face)
 
 
-@pytest.mark.parametrize("what", ["__name__", "__qualname__", "__module__", "__doc__"])
-def test_class_looks(llm: LLM, what: str) -> None:
-    """Its class goes by the name of the inner's class."""
-    assert getattr(class_of(wrapped(llm)), what) == getattr(class_of(llm), what)
-
-
-LOOKS: list[Callable[[Any], Any]] = [
+SHOWN: list[Callable[[Any], Any]] = [
+    lambda w: class_of(w).__name__,
+    lambda w: class_of(w).__qualname__,
+    lambda w: class_of(w).__module__,
+    lambda w: class_of(w).__doc__,
     repr,
     str,
     list,
@@ -84,10 +84,13 @@ LOOKS: list[Callable[[Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_looks(llm: LLM, look: Callable[[Any], Any]) -> None:
-    """It shows what the inner shows."""
-    assert look(wrapped(llm)) == look(llm)
+def test_looks(llm: LLM) -> None:
+    """It shows what the inner shows, and its class goes by the name of the inner's class."""
+
+    def check(shown: Callable[[Any], Any]) -> None:
+        assert shown(wrapped(llm)) == shown(llm)
+
+    check_all([(f"SHOWN[{n}]", partial(check, shown)) for n, shown in enumerate(SHOWN)])
 
 
 def test_equal(llm: LLM) -> None:
@@ -123,64 +126,86 @@ def test_not_hashable() -> None:
 
 # -- one state ------------------------------------------------------------------------------
 
+SLOTS: list[str] = sorted(cast(Any, BaseModel).__slots__)
 NAMES = ["extra", "_private", "_slot", "_shadowed", "doubled", "callback_manager"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_set_on_inner(name: str) -> None:
+def test_set_on_inner() -> None:
     """What is set on the inner is read on the wrapper."""
-    w, inner = mine()
-    setattr(inner, name, 6)
-    assert getattr(w, name) == 6
+
+    def check(name: str) -> None:
+        w, inner = mine()
+        setattr(inner, name, 6)
+        assert getattr(w, name) == 6
+
+    check_all([(name, partial(check, name)) for name in NAMES])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_set_on_wrapper(name: str) -> None:
+def test_set_on_wrapper() -> None:
     """What is set on the wrapper is read on the inner."""
-    w, inner = mine()
-    setattr(w, name, 6)
-    assert getattr(inner, name) == 6
+
+    def check(name: str) -> None:
+        w, inner = mine()
+        setattr(w, name, 6)
+        assert getattr(inner, name) == 6
+
+    check_all([(name, partial(check, name)) for name in NAMES])
 
 
-@pytest.mark.parametrize("name", NAMES[1:4])
-def test_set_past_pydantic(name: str) -> None:
+def test_set_past_pydantic() -> None:
     """Set by `object.__setattr__`, it is shared, too."""
-    w, inner = mine()
-    object.__setattr__(w, name, 6)
-    assert object.__getattribute__(inner, name) == 6
+
+    def check(name: str) -> None:
+        w, inner = mine()
+        object.__setattr__(w, name, 6)
+        assert object.__getattribute__(inner, name) == 6
+
+    check_all([(name, partial(check, name)) for name in NAMES[1:4]])
 
 
-@pytest.mark.parametrize("name", NAMES[1:4])
-def test_deleted(name: str) -> None:
+def test_deleted() -> None:
     """What is deleted on the wrapper is gone from the inner."""
-    w, inner = mine()
-    setattr(inner, name, 6)
-    delattr(w, name)
-    assert getattr(inner, name, "class") == "class"
+
+    def check(name: str) -> None:
+        w, inner = mine()
+        setattr(inner, name, 6)
+        delattr(w, name)
+        assert getattr(inner, name, "class") == "class"
+
+    check_all([(name, partial(check, name)) for name in NAMES[1:4]])
 
 
-@pytest.mark.parametrize("slot", sorted(cast(Any, BaseModel).__slots__))
-def test_one_state(llm: LLM, slot: str) -> None:
+def test_one_state(llm: LLM) -> None:
     """Each of pydantic's slots holds the very same object."""
-    assert getattr(wrapped(llm), slot) is getattr(llm, slot)
+
+    def check(slot: str) -> None:
+        assert getattr(wrapped(llm), slot) is getattr(llm, slot)
+
+    check_all([(slot, partial(check, slot)) for slot in SLOTS])
 
 
-@pytest.mark.parametrize("slot", sorted(cast(Any, BaseModel).__slots__))
-def test_state_replaced(slot: str) -> None:
+def test_state_replaced() -> None:
     """A slot that is replaced on the inner is replaced on the wrapper."""
-    w, inner = mine()
-    new = {"extra": 5}
-    object.__setattr__(inner, slot, new)
-    assert getattr(w, slot) is new
+
+    def check(slot: str) -> None:
+        w, inner = mine()
+        new = {"extra": 5}
+        object.__setattr__(inner, slot, new)
+        assert getattr(w, slot) is new
+
+    check_all([(slot, partial(check, slot)) for slot in SLOTS])
 
 
-@pytest.mark.parametrize("slot", sorted(cast(Any, BaseModel).__slots__))
-def test_state_replaced_on_wrapper(slot: str) -> None:
+def test_state_replaced_on_wrapper() -> None:
     """A slot that is replaced on the wrapper is replaced on the inner."""
-    w, inner = mine()
-    new = {"extra": 5}
-    object.__setattr__(w, slot, new)
-    assert getattr(inner, slot) is new
+
+    def check(slot: str) -> None:
+        w, inner = mine()
+        new = {"extra": 5}
+        object.__setattr__(w, slot, new)
+        assert getattr(inner, slot) is new
+
+    check_all([(slot, partial(check, slot)) for slot in SLOTS])
 
 
 def test_own_ways_of_setting() -> None:

@@ -40,6 +40,7 @@ from pydantic import BaseModel
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
 from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens
 from llama_index_streaming_ext.testing import FakeStreamingLLM
+from tests.support.looks import check_faces
 from tests.support.query.asking import BOTH, copied, read, streamed, streams_of, upstream_text
 from tests.support.query.core_engines import QUERY_ENGINES, fake, plain, vectors
 
@@ -59,17 +60,13 @@ def _default_llm(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[re
     monkeypatch.setattr(Settings, "_llm", fake())
 
 
-@BOTH
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_the_answer_is_upstreams(name: str, is_async: bool) -> None:
+def the_answer_is_upstreams(name: str, is_async: bool) -> None:
     """The text is the same as that of the engine itself."""
     upstream = upstream_text(QUERY_ENGINES[name](fake()), is_async)
     assert streamed(QUERY_ENGINES[name](fake()), is_async).text == upstream
 
 
-@BOTH
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_as_many_calls_are_made_as_upstream_makes(name: str, is_async: bool) -> None:
+def as_many_calls_are_made_as_upstream_makes(name: str, is_async: bool) -> None:
     """No LLM call is added, and none is left out."""
     llm, ours = fake(), fake()
     upstream_text(QUERY_ENGINES[name](llm), is_async)
@@ -77,21 +74,30 @@ def test_as_many_calls_are_made_as_upstream_makes(name: str, is_async: bool) -> 
     assert len(ours.calls) == len(llm.calls)
 
 
-@BOTH
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_the_answer_comes_in_pieces_where_it_can(name: str, is_async: bool) -> None:
+def the_answer_comes_in_pieces_where_it_can(name: str, is_async: bool) -> None:
     """More than one piece, but of the engines that are known to give one."""
     pieces = streamed(QUERY_ENGINES[name](fake()), is_async).pieces
     assert (len(pieces) > 1) is (name not in WHOLE)
 
 
-@BOTH
-@pytest.mark.parametrize("name", sorted(QUERY_ENGINES.keys() - WHOLE))
-def test_no_call_but_the_last_streams(name: str, is_async: bool) -> None:
+def no_call_but_the_last_streams(name: str, is_async: bool) -> None:
     """Where one step of refining is enough, just one call is a stream."""
     llm = fake()
     streamed(QUERY_ENGINES[name](llm), is_async)
     assert streams_of(llm).count(True) == 1
+
+
+@pytest.mark.parametrize("name", QUERY_ENGINES)
+def test_engine(name: str) -> None:
+    """Each engine streams its answer, and costs what it costs without us, sync and async."""
+    looks = [
+        the_answer_is_upstreams,
+        as_many_calls_are_made_as_upstream_makes,
+        the_answer_comes_in_pieces_where_it_can,
+    ]
+    if name not in WHOLE:
+        looks.append(no_call_but_the_last_streams)
+    check_faces(*looks, name=name)
 
 
 @pytest.mark.parametrize("name", ["sql_join", "sql_auto_vector"])

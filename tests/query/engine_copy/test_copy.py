@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from llama_index.core.response_synthesizers import ResponseMode
 from llama_index_streaming_ext.query.engine_copy.copy import copy_of, llms_of
 from llama_index_streaming_ext.query.engine_copy.discovery import Survey, shape_for
 from llama_index_streaming_ext.testing import FakeStreamingLLM
+from tests.support.looks import check_all
 from tests.support.query.core_engines import CHAT_ENGINES, QUERY_ENGINES, Person, fake, plain
 
 MODES = [mode.value for mode in ResponseMode]
@@ -76,54 +78,42 @@ def _asked_of(llm: FakeStreamingLLM) -> list[str]:
     return sorted(str(call.messages) for call in llm.calls)
 
 
-both = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-
-
-@both
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_query_engines(name: str, is_async: bool) -> None:
+def it_works_on_other_llms(name: str, is_async: bool) -> None:
     """Each of core's query engines works on other LLMs as on its own."""
     check(QUERY_ENGINES[name], lambda engine: asked(engine, is_async=is_async))
 
 
-@both
-@pytest.mark.parametrize("name", CHAT_ENGINES)
-def test_chat_engines(name: str, is_async: bool) -> None:
+def a_chat_works_on_other_llms(name: str, is_async: bool) -> None:
     """Each of core's chat engines works on other LLMs as on its own."""
     check(CHAT_ENGINES[name], lambda engine: told(engine, is_async=is_async))
 
 
-@both
-@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("mode", MODES)
-def test_response_modes(mode: str, streaming: bool, is_async: bool) -> None:
+def whole_answers(mode: str, is_async: bool) -> None:
     """Each of the response modes works on other LLMs as on the engine's own."""
-    options: dict[str, Any] = {
-        "response_mode": mode,
-        "streaming": streaming and mode not in UNSTREAMED,
-    }
     # U53: where no LLM is asked, Settings.llm is nevertheless looked up.
+    options: dict[str, Any] = {"response_mode": mode, "streaming": False}
     check(lambda llm: plain(llm, **options), lambda engine: asked(engine, is_async=is_async))
 
 
-@both
-@pytest.mark.parametrize("mode", MODES)
-def test_structured_answers(mode: str, is_async: bool) -> None:
+def streamed_answers(mode: str, is_async: bool) -> None:
+    """Each of the response modes streams on other LLMs as on the engine's own, if it can."""
+    options: dict[str, Any] = {"response_mode": mode, "streaming": mode not in UNSTREAMED}
+    check(lambda llm: plain(llm, **options), lambda engine: asked(engine, is_async=is_async))
+
+
+def structured_answers(mode: str, is_async: bool) -> None:
     """A class to fill in is filled in by other LLMs as by the engine's own."""
     options: dict[str, Any] = {"response_mode": mode, "output_cls": Person}
     check(lambda llm: plain(llm, **options), lambda engine: asked(engine, is_async=is_async))
 
 
-@both
-@pytest.mark.parametrize("mode", ["refine", "compact"])
-def test_answer_filtering(mode: str, is_async: bool) -> None:
+def answer_filtering(mode: str, is_async: bool) -> None:
     """The program that filters answers is made by a bound method, which is bound to the copy."""
     options: dict[str, Any] = {"response_mode": mode, "structured_answer_filtering": True}
     check(lambda llm: plain(llm, **options), lambda engine: asked(engine, is_async=is_async))
 
 
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_user_engine_is_untouched(name: str) -> None:
+def the_users_engine_is_untouched(name: str) -> None:
     """Copying an engine, and querying the copy, leaves each attribute of the engine as it was."""
     engine = QUERY_ENGINES[name](fake())
     before = snapshot(engine)
@@ -131,8 +121,7 @@ def test_user_engine_is_untouched(name: str) -> None:
     assert snapshot(engine) == before
 
 
-@pytest.mark.parametrize("name", CHAT_ENGINES)
-def test_user_chat_engine_is_untouched(name: str) -> None:
+def the_users_chat_engine_is_untouched(name: str) -> None:
     """Chatting with a copy leaves the engine as it was, but for the memory, which is shared."""
     engine = CHAT_ENGINES[name](fake())
     before = snapshot(engine)
@@ -141,29 +130,71 @@ def test_user_chat_engine_is_untouched(name: str) -> None:
     assert len(engine.chat_history) == 2
 
 
-@pytest.mark.parametrize("name", [*QUERY_ENGINES, *CHAT_ENGINES])
-def test_no_llm_is_left(name: str) -> None:
+def no_llm_is_left(name: str) -> None:
     """The only LLM within reach of a copy is the one that was put in."""
     engine = {**QUERY_ENGINES, **CHAT_ENGINES}[name](fake())
     other = fake()
     assert llms_of(copy_of(engine, lambda _: other)) == [other]
 
 
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_token_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def tokens_are_counted_alike(name: str) -> None:
     """A token counter counts the calls of a copy as those of the engine."""
     counts: list[tuple[int, int]] = []
     for copied in (False, True):
         counter = TokenCountingHandler(tokenizer=str.split)
-        monkeypatch.setattr(Settings, "_callback_manager", CallbackManager([counter]))
-        engine = QUERY_ENGINES[name](fake())
-        counter.reset_counts()
-        if copied:
-            engine = copy_of(engine, lambda llm: fake(callback_manager=llm.callback_manager))
-        str(engine.query("why?"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Settings, "_callback_manager", CallbackManager([counter]))
+            engine = QUERY_ENGINES[name](fake())
+            counter.reset_counts()
+            if copied:
+                engine = copy_of(engine, lambda llm: fake(callback_manager=llm.callback_manager))
+            str(engine.query("why?"))
         counts.append((counter.total_llm_token_count, len(counter.llm_token_counts)))
     assert counts[0] == counts[1]
     assert counts[0][0] > 0
+
+
+def in_both_faces(check: Callable[[str, bool], None], name: str) -> list[tuple[str, Any]]:
+    """A check, sync and async."""
+    return [("sync", partial(check, name, False)), ("async", partial(check, name, True))]
+
+
+@pytest.mark.parametrize("name", QUERY_ENGINES)
+def test_query_engine(name: str) -> None:
+    """A copy of each of core's query engines does what the engine does, and leaves it alone."""
+    checks = (the_users_engine_is_untouched, no_llm_is_left, tokens_are_counted_alike)
+    check_all(
+        [
+            *in_both_faces(it_works_on_other_llms, name),
+            *((check.__name__, partial(check, name)) for check in checks),
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", CHAT_ENGINES)
+def test_chat_engine(name: str) -> None:
+    """A copy of each of core's chat engines does what the engine does, and leaves it alone."""
+    checks = (the_users_chat_engine_is_untouched, no_llm_is_left)
+    check_all(
+        [
+            *in_both_faces(a_chat_works_on_other_llms, name),
+            *((check.__name__, partial(check, name)) for check in checks),
+        ]
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_response_mode(mode: str) -> None:
+    """A copy works in each response mode: whole, streamed, with a class, with filtering."""
+    checks = [
+        *((f"whole, {face}", check) for face, check in in_both_faces(whole_answers, mode)),
+        *((f"streamed, {face}", check) for face, check in in_both_faces(streamed_answers, mode)),
+        *((f"class, {face}", check) for face, check in in_both_faces(structured_answers, mode)),
+    ]
+    if mode in {"refine", "compact"}:
+        filtered = in_both_faces(answer_filtering, mode)
+        checks += [(f"filtered, {face}", check) for face, check in filtered]
+    check_all(checks)
 
 
 def test_two_copies_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -10,11 +11,12 @@ from llama_index.core import Settings
 
 from llama_index_streaming_ext.events import AnswerDelta, LLMCallDelta
 from llama_index_streaming_ext.query.engine import stream_query
+from tests.support.looks import check_all
 from tests.support.query.engines import KINDS, build
 
 SEEN = (LLMCallDelta, AnswerDelta)
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which an LLM goes on that nobody has heard."""
 
 WRITING = [name for name in KINDS if name not in {"no_text", "context_only"}]
@@ -50,8 +52,7 @@ def default_llm() -> Any:
     Settings.llm = None  # pyright: ignore[reportAttributeAccessIssue] # as core documents
 
 
-@pytest.mark.parametrize("name", WRITING)
-def test_a_sync_query_is_seen_at_once(name: str) -> None:
+def a_sync_query_is_seen_at_once(name: str) -> None:
     """A reader of a sync query gets the first token of the first call when it is said."""
     held = Held(name)
     response: Any = stream_query(held.engine, held.question, show="calls")
@@ -60,11 +61,21 @@ def test_a_sync_query_is_seen_at_once(name: str) -> None:
     assert held.was_seen
 
 
-@pytest.mark.parametrize("name", WRITING)
-async def test_an_async_query_is_seen_at_once(name: str) -> None:
+async def an_async_query_is_seen_at_once(name: str) -> None:
     """A reader of an async query gets the first token of the first call when it is said."""
     held = Held(name)
     response: Any = stream_query(held.engine, held.question, show="calls")
     async for event in response.events(SEEN):
         held.sees(event)
     assert held.was_seen
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_first_tokens(name: str) -> None:
+    """The first token is seen before the LLM says a second one, sync and async."""
+    check_all(
+        [
+            ("sync", lambda: a_sync_query_is_seen_at_once(name)),
+            ("async", lambda: asyncio.run(an_async_query_is_seen_at_once(name))),
+        ]
+    )

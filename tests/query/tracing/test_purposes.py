@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from llama_index_streaming_ext.query.answer_stream.engines import stream_last_ca
 from llama_index_streaming_ext.query.context.call_tree import Span
 from llama_index_streaming_ext.query.tracing.parts import observe
 from llama_index_streaming_ext.testing import FakeStreamingLLM
+from tests.support.looks import check_all
 from tests.support.query.asking import BOTH, Log, copied, observed, read, streamed
 from tests.support.query.core_engines import QUERY_ENGINES, answered, fake, plain, vectors
 
@@ -94,19 +96,16 @@ def test_an_evaluator_is_left(log: Log, is_async: bool) -> None:
 # What is changed
 
 
-@BOTH
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_observing_changes_no_answer(log: Log, name: str, is_async: bool) -> None:
+def observing_changes_no_answer(name: str, is_async: bool) -> None:
     """The text is that of a copy that nobody observes."""
     expected = streamed(QUERY_ENGINES[name](fake()), is_async)
-    answer = observed(QUERY_ENGINES[name](fake()), log, is_async)
+    answer = observed(QUERY_ENGINES[name](fake()), Log(), is_async)
     assert (answer.text, len(answer.pieces)) == (expected.text, len(expected.pieces))
 
 
-@pytest.mark.parametrize("name", QUERY_ENGINES)
-def test_the_order_of_preparations_does_not_matter(log: Log, name: str) -> None:
+def the_order_of_preparations_does_not_matter(name: str) -> None:
     """`observe` may come before `stream_last_call`, or after it."""
-    other = Log()
+    log, other = Log(), Log()
     copy = copied(QUERY_ENGINES[name](fake()))
     stream_last_call(copy, is_async=False)
     observe(copy, other.work)
@@ -116,6 +115,18 @@ def test_the_order_of_preparations_does_not_matter(log: Log, name: str) -> None:
     stream_last_call(swapped, is_async=False)
     read(swapped, False)
     assert log.events == other.events
+
+
+@pytest.mark.parametrize("name", QUERY_ENGINES)
+def test_engine(name: str) -> None:
+    """Each engine answers as if nobody observed it."""
+    check_all(
+        [
+            ("sync", partial(observing_changes_no_answer, name, False)),
+            ("async", partial(observing_changes_no_answer, name, True)),
+            ("order", partial(the_order_of_preparations_does_not_matter, name)),
+        ]
+    )
 
 
 def test_to_observe_twice_changes_nothing(log: Log) -> None:

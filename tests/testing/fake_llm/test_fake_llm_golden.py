@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from llama_index.core.tools import FunctionTool
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn
 from llama_index_streaming_ext.testing.wire.items import Dialect
+from tests.support.looks import check_all
 from tests.support.testing.golden_dumps import (
     DATA,
     Dump,
@@ -49,29 +52,37 @@ def check(recording: Recording, wanted: Dump) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("entry", ["stream_chat", "stream_chat_with_tools", "stream_complete"])
-def test_sync_stream_is_the_golden_one(name: str, entry: str) -> None:
+def test_sync_stream_is_the_golden_one(name: str) -> None:
     """Every sync stream of a recorded body gives the chunks and the error of the real class."""
-    llm = fake(f"{name}.sse")
-    streams = {
-        "stream_chat": lambda: llm.stream_chat(HI),
-        "stream_chat_with_tools": lambda: llm.stream_chat_with_tools(TOOLS, "hi"),
-        "stream_complete": lambda: llm.stream_complete("hi"),
+    streams: dict[str, Callable[[FakeStreamingLLM], Any]] = {
+        "stream_chat": lambda llm: llm.stream_chat(HI),
+        "stream_chat_with_tools": lambda llm: llm.stream_chat_with_tools(TOOLS, "hi"),
+        "stream_complete": lambda llm: llm.stream_complete("hi"),
     }
-    check(record(llm, streams[entry]), expected(golden(f"{name}.stream"), entry))
+    checks: list[tuple[str, Callable[[], None]]] = []
+    for entry, stream in streams.items():
+        llm = fake(f"{name}.sse")
+        recording = record(llm, partial(stream, llm))
+        wanted = expected(golden(f"{name}.stream"), entry)
+        checks.append((entry, partial(check, recording, wanted)))
+    check_all(checks)
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("entry", ["astream_chat", "astream_chat_with_tools", "astream_complete"])
-async def test_async_stream_is_the_golden_one(name: str, entry: str) -> None:
+async def test_async_stream_is_the_golden_one(name: str) -> None:
     """Every async stream of a recorded body gives the chunks and the error of the real class."""
-    llm = fake(f"{name}.sse")
-    streams = {
-        "astream_chat": lambda: llm.astream_chat(HI),
-        "astream_chat_with_tools": lambda: llm.astream_chat_with_tools(TOOLS, "hi"),
-        "astream_complete": lambda: llm.astream_complete("hi"),
+    streams: dict[str, Callable[[FakeStreamingLLM], Any]] = {
+        "astream_chat": lambda llm: llm.astream_chat(HI),
+        "astream_chat_with_tools": lambda llm: llm.astream_chat_with_tools(TOOLS, "hi"),
+        "astream_complete": lambda llm: llm.astream_complete("hi"),
     }
-    check(await arecord(llm, streams[entry]), expected(golden(f"{name}.stream"), entry))
+    checks: list[tuple[str, Callable[[], None]]] = []
+    for entry, stream in streams.items():
+        llm = fake(f"{name}.sse")
+        recording = await arecord(llm, partial(stream, llm))
+        wanted = expected(golden(f"{name}.stream"), entry)
+        checks.append((entry, partial(check, recording, wanted)))
+    check_all(checks)
 
 
 @pytest.mark.parametrize("name", FULL)
