@@ -24,6 +24,7 @@ from llama_index_streaming_ext.query.execution.query_run import QueryRun
 from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, in_turn, prepared
 from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
+from llama_index_streaming_ext.threads.loops import running_loop
 
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 
@@ -204,9 +205,7 @@ def stream_query(
         Where an event loop is running, an `AsyncStreamingResponse`, and the engine's async face is
         asked; elsewhere a `StreamingResponse`.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if running_loop() is None:
         return LiveResponse(_streaming(engine, options).start(question))
     return astream_query(engine, question, **options)
 

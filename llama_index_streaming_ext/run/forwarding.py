@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import functools
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.stream.deltas import DeltaSeries, Token
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin, current_origin, running_id
 from llama_index_streaming_ext.stream.record import Record
+from llama_index_streaming_ext.threads.loops import on_loop
 
 Entry: TypeAlias = Token | Record
 
@@ -90,7 +90,7 @@ def _way_out(run_id: str) -> Callable[[Entry], object] | None:
     if writer is None or run is None:
         return _by_upstreams_way(stream_writer(ctx))
     into = _IntoLog(writer, run_id, current_origin())
-    if asyncio.get_running_loop() is run.loop:
+    if on_loop(run.loop):
         return into.put
     # A sync tool has a loop of its own in its thread.
     return functools.partial(run.loop.call_soon_threadsafe, into.put)

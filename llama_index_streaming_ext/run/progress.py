@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import warnings
@@ -14,6 +13,7 @@ from typing import Any
 
 from llama_index_streaming_ext.events import Event, ToolProgress
 from llama_index_streaming_ext.stream.origin import Origin, coming_from, running_id
+from llama_index_streaming_ext.threads.loops import running_loop
 
 logger = logging.getLogger("llama_index_streaming_ext")
 
@@ -164,8 +164,4 @@ def _in_a_bare_thread() -> bool:
     """Whether this is a thread that runs no event loop and was given no run's context."""
     if threading.current_thread() is threading.main_thread() or running_id():
         return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
+    return running_loop() is None

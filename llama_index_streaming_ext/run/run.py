@@ -12,7 +12,7 @@ import functools
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
@@ -44,6 +44,7 @@ from llama_index_streaming_ext.run.step_writer import writing_straight
 from llama_index_streaming_ext.run.stream_events import PlainReaders
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Ending
+from llama_index_streaming_ext.threads.loops import call_on_loop, on_loop
 
 logger = logging.getLogger("llama_index_streaming_ext")
 
@@ -154,8 +155,8 @@ class Run:
 
     def kill(self) -> None:
         """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
-        if not self._is_here():
-            self._from_elsewhere(self.kill)
+        if not on_loop(self.loop):
+            call_on_loop(self.loop, self.kill)
             return
         self._cancel_steps()
         self._result.cancel()
@@ -268,8 +269,8 @@ class Run:
         """Cancel the run from synchronous code: hard where its steps obey, else as users do."""
         if self.stream.done:
             return
-        if not self._is_here():
-            self._from_elsewhere(self.cancel_soon)
+        if not on_loop(self.loop):
+            call_on_loop(self.loop, self.cancel_soon)
             return
         if self.guarded:
             self.kill()
@@ -277,18 +278,6 @@ class Run:
         cancelling = self.loop.create_task(self.upstream.cancel_run())
         self._cancelling.add(cancelling)
         cancelling.add_done_callback(self._cancelling.discard)
-
-    def _is_here(self) -> bool:
-        """Whether this is the run's own loop: tasks may be touched nowhere else."""
-        try:
-            return asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            return False
-
-    def _from_elsewhere(self, call: Callable[[], None]) -> None:
-        # A loop that is closed has lost the run already.
-        with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(call)
 
     def report(self) -> None:
         """Log a failure that nobody has asked for, once (U4: upstream says nothing at all)."""

@@ -22,6 +22,7 @@ from llama_index_streaming_ext.events import (
 from llama_index_streaming_ext.run.pump import Pump
 from llama_index_streaming_ext.stream.compaction import shallow_copy
 from llama_index_streaming_ext.stream.origin import Origin, current_origin
+from llama_index_streaming_ext.threads.loops import on_loop
 
 # Many of these are written, or they belong next to those of which there are many.
 _STRAIGHT = frozenset(
@@ -88,7 +89,7 @@ class StepWriter:
         """
         if event is None:
             return
-        if not self._is_here():
+        if not on_loop(self._loop):
             # The caller may change its event before the loop gets to see it.
             self._loop.call_soon_threadsafe(self.write, shallow_copy(event), seen)
         elif self._arrived and type(event) in _STRAIGHT:
@@ -104,9 +105,3 @@ class StepWriter:
 
         self.pump.expect(event, arrived, origin)
         type(self._ctx).write_event_to_stream(self._ctx, event)
-
-    def _is_here(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False

@@ -13,6 +13,7 @@ from llama_index_streaming_ext.errors import LoopClosed, NotInStep
 from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.run.run import current_run
 from llama_index_streaming_ext.stream.compaction import shallow_copy
+from llama_index_streaming_ext.threads.loops import running_loop
 
 
 def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
@@ -48,7 +49,7 @@ def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
 
     def write(event: Event) -> None:
         """Write an event to the stream; callable from any thread."""
-        if _running_loop() is loop:
+        if running_loop() is loop:
             ctx.write_event_to_stream(event)
             return
         try:
@@ -63,7 +64,7 @@ def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
 
 
 def _loop_of_step() -> asyncio.AbstractEventLoop:
-    loop = _running_loop()
+    loop = running_loop()
     if loop is not None:
         return loop
     run = current_run()
@@ -73,10 +74,3 @@ def _loop_of_step() -> asyncio.AbstractEventLoop:
             "async step and hand the function on, or use this package's Workflow or stream_run()."
         )
     return run.loop
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -6,11 +6,12 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from llama_index_streaming_ext.log.memory import ThreadWaiter, Waiter, resolve
 from llama_index_streaming_ext.stream.cursor import Cursor
+from llama_index_streaming_ext.threads.loops import call_on_loop, wake
 
 # How often a writer that waits looks whether the log was closed meanwhile, or the event loop of a
 # reader, which nobody is told of, seconds.
@@ -213,5 +214,4 @@ def _resolve_all(waiters: Iterable[Waiter]) -> None:
         if isinstance(waiter, ThreadWaiter):
             waiter.set_result(None)
         else:
-            with suppress(RuntimeError):  # a loop that is closed waits for nobody
-                waiter.get_loop().call_soon_threadsafe(resolve, [waiter])
+            call_on_loop(waiter.get_loop(), wake, waiter)

@@ -13,6 +13,7 @@ from llama_index_streaming_ext.stream.backpressure import Backpressure
 from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.stream.deltas import Token
 from llama_index_streaming_ext.stream.record import Record
+from llama_index_streaming_ext.threads.loops import on_loop
 
 T = TypeVar("T")
 
@@ -159,11 +160,7 @@ class Readable:
         """See that a thread that is going to wait is not the one that is waited for."""
         if self._is_lost():
             return
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if here is self._writer_loop:
+        if on_loop(self._writer_loop):
             raise RuntimeError(
                 "This thread's event loop writes what you want to wait for: use read()."
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -18,6 +17,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from llama_index_streaming_ext.errors import LoopClosed, StreamingError
+from llama_index_streaming_ext.threads.loops import call_on_loop
 
 T = TypeVar("T")
 
@@ -92,9 +92,7 @@ class LoopTask(Generic[T]):
         begun. HTTP clients would leave the connection open then, for nothing shields them.
         """
         if not self.done:
-            # A closed loop has ended all its tasks.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._cancel)
+            call_on_loop(self._loop, self._cancel)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it has ended; False if it has not in that time.
@@ -228,8 +226,7 @@ class LoopThread:
 
     def close(self) -> None:
         """Cancels all tasks, lets them end, and closes the loop."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._closing.set)
+        call_on_loop(self.loop, self._closing.set)
         if not self.is_here():
             self._thread.join(_PATIENCE)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from llama_index_streaming_ext.threads.loops import call_on_loop, wake
+
 
 class Gate:
     """Opened once, by any thread; tasks and threads wait for it."""
@@ -27,7 +29,7 @@ class Gate:
             self._opened.set()
             waiting, self._waiting = self._waiting, []
         for waiter in waiting:
-            _resolve(waiter)
+            call_on_loop(waiter.get_loop(), wake, waiter)
 
     async def wait(self) -> None:
         """Wait until it is open."""
@@ -46,14 +48,3 @@ class Gate:
             return
         while not self._opened.wait(1.0):
             pass
-
-
-def _resolve(waiter: asyncio.Future[None]) -> None:
-    loop = waiter.get_loop()
-
-    def resolve() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(resolve)

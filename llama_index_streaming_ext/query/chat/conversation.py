@@ -16,6 +16,7 @@ from contextlib import (
 from typing import Any
 
 from llama_index_streaming_ext.query.execution.query_run import Gate
+from llama_index_streaming_ext.threads.loops import running_loop
 
 # How long a turn waits for one that was stopped to write what there is, seconds.
 _PATIENCE = 5.0
@@ -108,9 +109,7 @@ class Conversation:
 
     def held_here(self) -> AbstractContextManager[None]:
         """Have the lock in sync code, if it may wait for it here."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if running_loop() is None:
             return self.lock.held_sync()
         # A task that waited here would keep the one that has the lock from going on.
         return nullcontext()

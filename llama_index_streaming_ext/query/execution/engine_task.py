@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
+
+from llama_index_streaming_ext.threads.loops import call_on_loop, on_loop
 
 # Tasks of queries whose responses nobody holds go on until they are stopped.
 _at_work: set[EngineTask] = set()
@@ -35,15 +36,10 @@ class EngineTask:
 
     def cancel(self) -> None:
         """Cancel it, from any thread."""
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if here is self.loop:
+        if on_loop(self.loop):
             self._cancel()
         else:
-            with suppress(RuntimeError):  # a loop that is closed has nothing left to cancel
-                self.loop.call_soon_threadsafe(self._cancel)
+            call_on_loop(self.loop, self._cancel)
 
     def _cancel(self) -> None:
         # Cancelled twice it would break off its own cleaning up, and leave connections open.

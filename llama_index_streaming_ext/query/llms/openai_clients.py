@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from llama_index.core.llms import LLM
 
+from llama_index_streaming_ext.threads.loops import call_on_loop
+
 if TYPE_CHECKING:
     import httpx
     from openai import AsyncOpenAI
@@ -133,8 +135,7 @@ def _begin(generator: AsyncGenerator[None]) -> None:
 
 def _close_soon(loop: AbstractEventLoop, http: httpx.AsyncClient) -> None:
     # A closed loop has closed its clients, or cannot any more.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_close, loop, http)
+    call_on_loop(loop, _close, loop, http)
 
 
 def _close(loop: AbstractEventLoop, http: httpx.AsyncClient) -> None:

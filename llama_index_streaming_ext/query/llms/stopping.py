@@ -12,6 +12,7 @@ from llama_index_streaming_ext.query.context.current_query import (
     leave_llm_call,
 )
 from llama_index_streaming_ext.query.context.options import Stop
+from llama_index_streaming_ext.threads.loops import call_on_loop
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
@@ -54,8 +55,8 @@ def _cancel_with(stop: Stop) -> Callable[[], None]:
         return lambda: None
 
     def cancel() -> None:
-        if task is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(task.cancel)
+        if task is not None:
+            call_on_loop(loop, task.cancel)
 
     return stop.signal.on_stop(cancel)
 

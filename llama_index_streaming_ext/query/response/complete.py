@@ -14,6 +14,8 @@ from llama_index.core.base.response.schema import (
 )
 from pydantic import BaseModel
 
+from llama_index_streaming_ext.threads.loops import running_loop
+
 
 def complete(response: Any) -> str:
     """The text of a response, all of it; one that streams is read to its end.
@@ -119,9 +121,7 @@ def _replaced(response: Any, text: str) -> Response:
 
 
 def _check_no_loop(response: object) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if running_loop() is None:
         return
     raise TypeError(
         f"This {type(response).__name__} streams asynchronously, and the event loop of this thread "
