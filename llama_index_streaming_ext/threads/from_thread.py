@@ -8,12 +8,9 @@ context is whole (U61). Items are handed over in batches: waking a thread costs 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import sys
-import threading
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -24,7 +21,7 @@ from collections.abc import (
 )
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.threads.background_loop import (
@@ -33,6 +30,7 @@ from llama_index_streaming_ext.threads.background_loop import (
     on_background_loop,
     refuse_on_background_loop,
 )
+from llama_index_streaming_ext.threads.hand_off import HandOff
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 T = TypeVar("T")
@@ -145,64 +143,39 @@ def _noop() -> None:
     """Take nothing out."""
 
 
-class _Reading(Generic[T]):
-    """What the task that reads a stream and the thread that wants its items share.
-
-    Items go through a deque, which needs no lock. The lock is for sleeping: the thread first says
-    that it waits and then looks for items, and the task first adds an item and then looks for one
-    who waits, so that one of the two sees the other.
-    """
+class _Reading(HandOff[T]):
+    """What the task that reads a stream and the thread that wants its items share."""
 
     def __init__(
         self, make: Callable[[], AsyncIterator[T] | Awaitable[AsyncIterator[T]]], lead: int
     ) -> None:
-        self.items: deque[T] = deque()
+        super().__init__(lead)
         self.stopped = False
         self._make = make
-        self._lead = lead
-        # A task that waits for room goes on when half of it is free, not at every item.
-        self._low = lead // 2
-        # Its lock is reentrant: garbage may be collected under it, and close another stream.
-        self._changed = threading.Condition()
-        self._waits = False
-        self._ended = False
-        self._left = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_batch = 0.0
 
     # In the thread
 
     def wait(self) -> bool:
-        """Waits for items; False when there will be none, or when it was stopped."""
-        with self._changed:
-            while True:
-                # Said before it is looked: see above.
-                self._waits = True
-                if self.items or self._ended or self.stopped:
-                    self._waits = False
-                    return bool(self.items) and not self.stopped
-                while self._waits:
-                    self._changed.wait(_PIECE)
+        """Wait for items; return False when there will be none, or when it was stopped."""
+        self.wait_in_thread(self._has_news, _PIECE)
+        return bool(self.items) and not self.stopped
+
+    def _has_news(self) -> bool:
+        return bool(self.items) or self.ended or self.stopped
 
     def take(self) -> T:
-        """The next item, which is there."""
+        """Return the next item, which is there."""
         item = self.items.popleft()
-        if self._room is not None and len(self.items) <= self._low:
-            self._make_room()
+        if len(self.items) <= self.low:
+            self.wake_task()
         return item
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and self._loop is not None:
-            # A closed loop has ended the task that waits for it.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_resume, room)
 
     def leave(self, task: LoopTask[None]) -> None:
         """Has the stream closed, and waits until it is."""
-        self._left = True
+        self.left = True
         self.items.clear()
         if task.done or not task.begun:
             return
@@ -217,19 +190,14 @@ class _Reading(Generic[T]):
         """Cancels the task, and wakes the thread."""
         self.stopped = True
         task.cancel()
-        self._wake()
+        self.wake_thread()
 
     def end(self, error: BaseException | None) -> None:
         """Wakes the thread for the last time."""
-        self._ended = True
-        self._wake()
-        if self._left or self.stopped:
+        self.ended = True
+        self.wake_thread()
+        if self.left or self.stopped:
             self._report(error)
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._waits = False
-            self._changed.notify()
 
     def _report(self, error: BaseException | None) -> None:
         """Says what no reader is left to hear."""
@@ -260,13 +228,13 @@ class _Reading(Generic[T]):
                 await close()
 
     async def _hand_over(self, stream: AsyncIterator[T], loop: asyncio.AbstractEventLoop) -> None:
-        items, lead, in_a_row = self.items, self._lead, 0
+        items, lead, in_a_row = self.items, self.lead, 0
         async for item in stream:
             # Some streams swallow a cancellation.
-            if self._left or self.stopped:
+            if self.left or self.stopped:
                 return
             items.append(item)
-            if self._waits:
+            if self.thread_waits:
                 self._tell(loop)
             in_a_row += 1
             if len(items) >= lead:
@@ -287,21 +255,10 @@ class _Reading(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._waits and self.items:
+        if self.thread_waits and self.items:
             self._next_batch = loop.time() + _BATCH
-            self._wake()
+            self.wake_thread()
 
     async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._room = room = loop.create_future()
         self._tell_now(loop)
-        # Looked at after it is said that room is waited for, as in `wait`.
-        while len(self.items) > self._low:
-            await room
-            self._room = room = loop.create_future()
-        self._room = None
-
-
-def _resume(room: asyncio.Future[None]) -> None:
-    # Cancelled, if its task was, in the meantime.
-    if not room.done():
-        room.set_result(None)
+        await self.wait_in_task(self.has_room)

@@ -8,14 +8,14 @@ that some slow streams would hold up all others (and everybody else's `to_thread
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import itertools
 import threading
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from types import AsyncGeneratorType
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
+
+from llama_index_streaming_ext.threads.hand_off import HandOff
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _LOOK_AGAIN = 0.2
 def pumped(
     make: Callable[[], Iterator[T]], *, lead: int = 64, on_demand: bool = False
 ) -> AsyncGenerator[T, None]:
-    """Reads a sync generator without blocking the event loop.
+    """Read a sync generator without blocking the event loop.
 
     The generator is made, advanced and closed in one thread, and in one copy of the context in
     which this is called. Its items are handed over as they come; what it raises is raised to the
@@ -59,7 +59,7 @@ def pumped(
 
 
 def is_pumped(chunks: object) -> bool:
-    """Whether it is a generator that `pumped` gave."""
+    """Return True if `pumped` gave it."""
     return isinstance(chunks, AsyncGeneratorType) and chunks.ag_code is _read.__code__
 
 
@@ -67,80 +67,74 @@ async def _read(pump: _Pump[T], context: contextvars.Context) -> AsyncGenerator[
     pump.begin()
     name = f"llama-index-stream-{next(_numbers)}"
     threading.Thread(target=context.run, args=(pump.work,), name=name, daemon=True).start()
+    in_a_row = 0
     try:
-        while await pump.has_item():
+        while True:
+            if in_a_row >= _TURN:
+                in_a_row = 0
+                await asyncio.sleep(0)
+            if not pump.items:
+                in_a_row = 0
+                await pump.wait_in_task(pump.has_news)
+                if not pump.items:
+                    pump.raise_error()
+                    return
+            in_a_row += 1
             yield pump.take()
     finally:
         pump.stop()
 
 
-class _Pump(Generic[T]):
+class _Pump(HandOff[T]):
     """What the thread of a generator and its reader share."""
 
     def __init__(self, make: Callable[[], Iterator[T]], lead: int) -> None:
+        super().__init__(lead)
         self._make = make
-        self._lead = lead
-        # A thread that waits for room goes on when half of it is free, not at every item.
-        self._low = lead // 2
-        # Its lock is reentrant: garbage may be collected under it, and close another generator.
-        self._room = threading.Condition()
-        self._items: deque[T] = deque()
-        self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
-        self._ended = False
-        self._left = False
-        self._in_a_row = 0
 
     def begin(self) -> None:
-        """Is read on this loop."""
+        """Note the loop that it is read on."""
         self._loop = asyncio.get_running_loop()
 
     # In the thread
 
     def work(self) -> None:
-        """Makes the generator, runs it for as long as somebody reads, and closes it."""
+        """Make the generator, run it for as long as somebody reads, and close it."""
+        error: BaseException | None = None
         try:
             items = self._make()
             try:
                 self._advance(items)
             finally:
                 self._close(items)
-        except BaseException as error:
-            self._end(error)
-        else:
-            self._end(None)
-
-    def _end(self, error: BaseException | None) -> None:
-        with self._room:
-            self._ended = True
-            self._error = None if self._left else error
-        self._wake()
+        except BaseException as raised:
+            error = raised
+        self._error = None if self.left else error
+        self.ended = True
+        self.wake_task()
+        # Its traceback has this frame: no cycle.
+        del error
 
     def _advance(self, items: Iterator[T]) -> None:
-        while self._has_room():
+        while self._has_reader():
             try:
                 item = next(items)
             except StopIteration:
                 return
-            with self._room:
-                if not self._left:
-                    self._items.append(item)
-            self._wake()
+            if not self.left:
+                self.items.append(item)
+            self.wake_task()
 
-    def _has_room(self) -> bool:
-        """Waits until another item may be made; False where nobody wants it."""
-        with self._room:
-            if not self._lead:
-                while self._waiter is None and not self._is_left():
-                    self._room.wait(_LOOK_AGAIN)
-            elif len(self._items) >= self._lead:
-                while len(self._items) > self._low and not self._is_left():
-                    self._room.wait(_LOOK_AGAIN)
-            return not self._is_left()
+    def _has_reader(self) -> bool:
+        """Wait until another item may be made; return False if nobody wants it."""
+        if self.is_full():
+            self.wait_in_thread(lambda: self.has_room() or self._is_left(), _LOOK_AGAIN)
+        return not self._is_left()
 
     def _is_left(self) -> bool:
-        self._left = self._left or self._loop.is_closed()
-        return self._left
+        self.left = self.left or self._loop.is_closed()
+        return self.left
 
     def _close(self, items: Iterator[T]) -> None:
         # Iterators that are no generators need not have it.
@@ -150,79 +144,43 @@ class _Pump(Generic[T]):
         try:
             close()
         except BaseException as error:
-            if not self._left:
+            if not self.left:
                 raise
             _report(error)
 
-    def _wake(self) -> None:
-        """Wakes the reader if it waits: once, however many items come before it runs."""
-        with self._room:
-            waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            # A closed loop needs no telling; the thread sees it before the next item.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_resume, waiter)
-
     # In the loop
 
-    async def has_item(self) -> bool:
-        """Waits for an item; False at the end.
+    def has_news(self) -> bool:
+        """Return True if there is an item or the end."""
+        return bool(self.items) or self.ended
 
-        Raises:
-            BaseException: what the generator has raised.
-        """
-        if self._in_a_row >= _TURN:
-            self._in_a_row = 0
-            await asyncio.sleep(0)
-        while (waiter := self._wait()) is not None:
-            self._in_a_row = 0
-            await waiter
-        if self._items:
-            return True
+    def raise_error(self) -> None:
+        """Raise what the generator has raised, if it has."""
         error, self._error = self._error, None
-        if error is None:
-            return False
         try:
-            raise error
+            if error is not None:
+                raise error
         finally:
             # Its traceback has this frame: no cycle.
             del error
 
-    def _wait(self) -> asyncio.Future[None] | None:
-        with self._room:
-            if self._items or self._ended:
-                return None
-            self._waiter = self._loop.create_future()
-            if not self._lead:
-                self._room.notify()
-            return self._waiter
-
     def take(self) -> T:
-        """The next item, which is there."""
-        with self._room:
-            self._in_a_row += 1
-            item = self._items.popleft()
-            if len(self._items) == self._low:
-                self._room.notify()
-            return item
+        """Return the next item, which is there."""
+        item = self.items.popleft()
+        if self.thread_waits and self.lead and len(self.items) <= self.low:
+            self.wake_thread()
+        return item
 
     def stop(self) -> None:
-        """Lets the thread end, for nobody reads any more."""
-        with self._room:
-            self._left = True
-            self._items.clear()
-            self._waiter = self._error = None
-            self._room.notify()
-
-
-def _resume(waiter: asyncio.Future[Any]) -> None:
-    # Cancelled, if its task was, in the meantime.
-    if not waiter.done():
-        waiter.set_result(None)
+        """Let the thread end, for nobody reads any more."""
+        self.left = True
+        self.items.clear()
+        self._error = None
+        self.wake_thread()
 
 
 def _report(error: BaseException) -> None:
-    """Says what no reader is left to hear."""
+    """Report an error that no reader is left to get."""
     hook = threading.ExceptHookArgs(
         (type(error), error, error.__traceback__, threading.current_thread())
     )
