@@ -17,13 +17,12 @@ from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked
-from llama_index_streaming_ext.testing.cassette.binding import bound
+from llama_index_streaming_ext.testing.cassette.binding import Tape, bound
 from llama_index_streaming_ext.testing.cassette.values import Answer
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.cassette.recording import Take
-    from llama_index_streaming_ext.testing.cassette.tape import Cassette
 
 _seen: ContextVar[list[Call] | None] = ContextVar("calls of a structured answer", default=None)
 
@@ -57,13 +56,13 @@ class DirectTake:
     """Records a structured answer, unless it came through an entry point after all.
 
     Args:
-        cassette: what it is recorded in.
-        take: its recording.
+        tape: the tape that the answer is recorded on.
+        take: the recording of this call.
         asked: the call.
     """
 
-    def __init__(self, cassette: Cassette, take: Take, asked: Asked) -> None:
-        self._cassette = cassette
+    def __init__(self, tape: Tape, take: Take, asked: Asked) -> None:
+        self._tape = tape
         self._take = take
         self._asked = asked
         self._answer: ChatResponse | None = None
@@ -91,7 +90,7 @@ class DirectTake:
             self._write()
 
     def _write(self, error: BaseException | None = None) -> None:
-        with self._cassette.called(self._asked).open(), self._take.open(at_call=True):
+        with self._tape.called(self._asked).open(), self._take.open(at_call=True):
             if error is not None:
                 raise error
             if self._answer is not None:
@@ -124,16 +123,16 @@ def structured(cls: type, name: str) -> Any:
         if binding.inner is None:
             return ask()
         asked = asked_for(output_cls, prompt, llm_kwargs, prompt_args)
-        if binding.cassette.has_direct(asked, binding.model):
-            call = binding.cassette.called(asked)
-            answer = binding.cassette.replayer.whole(asked, binding.model, call)
+        if binding.tape.has_direct(asked, binding.model):
+            call = binding.tape.called(asked)
+            answer = binding.tape.replayer.whole(asked, binding.model, call)
             return output_cls.model_validate_json(_text(answer))
-        take = binding.cassette.direct_take(binding.inner, asked)
-        if take is None:
+        if (take := binding.tape.take(binding.inner, asked)) is None:
             return ask()
-        with take.open():
+        recording = DirectTake(binding.tape, take, asked)
+        with recording.open():
             answer = ask()
-            take.answered(answer)
+            recording.answered(answer)
         return answer
 
     return method
@@ -161,16 +160,16 @@ def astructured(cls: type, name: str) -> Any:
         if binding.inner is None:
             return await ask()
         asked = asked_for(output_cls, prompt, llm_kwargs, prompt_args)
-        if binding.cassette.has_direct(asked, binding.model):
-            call = binding.cassette.called(asked)
-            answer = await binding.cassette.replayer.awhole(asked, binding.model, call)
+        if binding.tape.has_direct(asked, binding.model):
+            call = binding.tape.called(asked)
+            answer = await binding.tape.replayer.awhole(asked, binding.model, call)
             return output_cls.model_validate_json(_text(answer))
-        take = binding.cassette.direct_take(binding.inner, asked)
-        if take is None:
+        if (take := binding.tape.take(binding.inner, asked)) is None:
             return await ask()
-        with take.open():
+        recording = DirectTake(binding.tape, take, asked)
+        with recording.open():
             answer = await ask()
-            take.answered(answer)
+            recording.answered(answer)
         return answer
 
     return method

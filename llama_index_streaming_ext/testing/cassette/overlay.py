@@ -22,32 +22,32 @@ from llama_index.core.llms.callbacks import (
 from llama_index_instrumentation import get_dispatcher
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked
-from llama_index_streaming_ext.testing.cassette.binding import SLOT, Binding, bind, bound
+from llama_index_streaming_ext.testing.cassette.binding import SLOT, Binding, Tape, bind, bound
 from llama_index_streaming_ext.testing.cassette.direct import astructured, note, structured
 from llama_index_streaming_ext.testing.cassette.values import Face
 
 if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.cassette.recording import Recorder
     from llama_index_streaming_ext.testing.cassette.replaying import Replayer
-    from llama_index_streaming_ext.testing.cassette.tape import Cassette
     from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 _L = TypeVar("_L", bound=LLM)
 _dispatcher = get_dispatcher(__name__)
 
 
-def overlaid(llm: _L, binding: Binding) -> _L:
-    """An LLM of the same class and with the same state, whose calls go through a cassette.
+def overlaid(llm: _L, tape: Tape, model: str | None) -> _L:
+    """Return an LLM of the same class and with the same state whose calls go through a tape.
 
     Args:
         llm: the LLM.
-        binding: the cassette, and the LLM.
+        tape: the tape.
+        model: the name of its model, or None if requests match whatever the model.
     """
     cls = overlay_class(type(llm))
     made = cls.__new__(cls)
     for name, value in _state(llm):
         object.__setattr__(made, name, value)
-    return bind(made, binding)
+    return bind(made, Binding(tape, llm, model))
 
 
 def _state(llm: Any) -> Iterator[tuple[str, Any]]:
@@ -89,28 +89,23 @@ def _copied(llm: Any) -> Any:
     binding = bound(llm)
     if binding.inner is None:
         return llm
-    return overlaid(inner := copy.copy(binding.inner), _rebound(binding, inner))
+    return overlaid(copy.copy(binding.inner), binding.tape, binding.model)
 
 
 def _deepcopied(llm: Any, memo: dict[int, Any] | None = None) -> Any:
     binding = bound(llm)
     if binding.inner is None:
         return llm
-    inner = copy.deepcopy(binding.inner, memo)
-    return overlaid(inner, _rebound(binding, inner))
-
-
-def _rebound(binding: Binding, inner: Any) -> Binding:
-    return Binding(binding.cassette, inner, binding.model)
+    return overlaid(copy.deepcopy(binding.inner, memo), binding.tape, binding.model)
 
 
 def _reduced(llm: Any, protocol: int = 2) -> tuple[Any, ...]:
     binding = bound(llm)
-    return _restored, (binding.cassette, binding.inner)
+    return _restored, (binding.tape, binding.inner)
 
 
-def _restored(cassette: Cassette, inner: Any) -> Any:
-    return cassette.llm() if inner is None else cassette.wrap(inner)
+def _restored(tape: Tape, inner: Any) -> Any:
+    return tape.llm() if inner is None else tape.wrap(inner)
 
 
 _COPIES = {"__copy__": _copied, "__deepcopy__": _deepcopied, "__reduce_ex__": _reduced}
@@ -141,16 +136,16 @@ class _Route:
     @property
     def recorder(self) -> Recorder | None:
         """What records this call; None where it is replayed."""
-        return self._binding.cassette.recorder_for(self.asked, self.model)
+        return self._binding.tape.recorder_for(self.asked, self.model)
 
     @property
     def replayer(self) -> Replayer:
         """What replays this call."""
-        return self._binding.cassette.replayer
+        return self._binding.tape.replayer
 
     def call(self) -> Call:
         """The record of this call, made once it is known who answers it."""
-        call = self._binding.cassette.called(self.asked)
+        call = self._binding.tape.called(self.asked)
         note(call)
         return call
 

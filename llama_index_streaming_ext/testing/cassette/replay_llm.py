@@ -46,17 +46,17 @@ class ReplayLLM(StructuredAnswers, ABC):
     @property
     def calls(self) -> list[Call]:
         """The calls so far, in the order in which they were made."""
-        return bound(self).cassette.calls
+        return bound(self).tape.calls
 
     @property
     def left(self) -> list[RecordedCall]:
         """The recordings that no call has had yet."""
-        return bound(self).cassette.left
+        return bound(self).tape.left
 
     @property
     def mismatches(self) -> list[CassetteMismatch]:
         """The calls that had no recording."""
-        return bound(self).cassette.mismatches
+        return bound(self).tape.mismatches
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
@@ -99,7 +99,7 @@ class ReplayLLM(StructuredAnswers, ABC):
 
     def _next_is_text(self, messages: Sequence[ChatMessage], *, stream: bool) -> bool:
         asked = Asked.of("chat", stream, (messages,), {})
-        found = bound(self).cassette.similar(asked)
+        found = bound(self).tape.similar(asked)
         return found is not None and not found.request.get("kwargs", {}).get("tools")
 
 

@@ -13,11 +13,10 @@ from llama_index.core.llms import LLM
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked, llm_json
 from llama_index_streaming_ext.testing.cassette.binding import Binding, bind
-from llama_index_streaming_ext.testing.cassette.direct import DirectTake
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
 from llama_index_streaming_ext.testing.cassette.file import Contents, RecordedCall, Writer, read
 from llama_index_streaming_ext.testing.cassette.overlay import overlaid, overlay_class
-from llama_index_streaming_ext.testing.cassette.recording import Recorder
+from llama_index_streaming_ext.testing.cassette.recording import Recorder, Take
 from llama_index_streaming_ext.testing.cassette.replay_llm import ReplayLLM, described_by
 from llama_index_streaming_ext.testing.cassette.replaying import Replayer, Shelf
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
@@ -88,7 +87,7 @@ class Cassette:
             llm: the LLM. Where everything is replayed it is not called, and needs no key.
         """
         model = llm_json(llm)["metadata"].get("model_name")
-        return overlaid(llm, Binding(self, llm, model))
+        return overlaid(llm, self, model)
 
     def llm(self) -> ReplayLLM:
         """An LLM that replays the cassette, without the one that was recorded."""
@@ -119,10 +118,9 @@ class Cassette:
         found = self._shelf.peek(asked, model)
         return self.record != "all" and found is not None and "direct" in found.request
 
-    def direct_take(self, llm: LLM, asked: Asked) -> DirectTake | None:
-        """What records a call past the entry points; None where nothing is recorded."""
-        recorder = self._recorder
-        return recorder and DirectTake(self, recorder.take(llm, asked), asked)
+    def take(self, llm: LLM, asked: Asked) -> Take | None:
+        """Return a recording to fill for a call, or None if nothing is recorded."""
+        return self._recorder and self._recorder.take(llm, asked)
 
     def __copy__(self) -> Self:
         return self
