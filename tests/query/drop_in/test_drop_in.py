@@ -22,6 +22,7 @@ from llama_index.core.question_gen import LLMQuestionGenerator
 from llama_index.core.schema import QueryBundle, TextNode
 from llama_index.core.tools import QueryEngineTool
 
+import llama_index_streaming_ext
 from llama_index_streaming_ext.query.drop_in.engines import (
     RetrieverQueryEngine,
     SubQuestionQueryEngine,
@@ -194,3 +195,11 @@ def test_streaming_says_what_it_takes() -> None:
         streaming(42)
     with pytest.raises(TypeError, match="give them to the engine"):
         untyped(CoreSummaryIndex(NODES), show="calls")
+
+
+def test_the_names_stand_at_the_root() -> None:
+    """Every class here is found where core's is, at the root of the package."""
+    for name in ("VectorStoreIndex", "RetrieverQueryEngine", "SimpleChatEngine", "QueryEngineTool"):
+        ours = getattr(llama_index_streaming_ext, name)
+        assert ours.__name__ == name
+        assert ours.__module__.startswith("llama_index_streaming_ext.query.drop_in.")
