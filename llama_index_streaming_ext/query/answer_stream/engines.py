@@ -81,7 +81,6 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     hook_method,
     is_face,
     part_of,
-    state_of,
     twin,
     with_part,
 )
@@ -92,6 +91,7 @@ from llama_index_streaming_ext.query.response.complete import (
     complete,
     finished,
 )
+from llama_index_streaming_ext.upstream.state import state_of
 
 __all__ = ["acomplete", "complete", "stream_last_call"]
 

@@ -13,7 +13,8 @@ from typing import Any
 import llama_index.core
 from llama_index.core.response_synthesizers.refine import DefaultRefineProgram, Refine
 
-from llama_index_streaming_ext.query.engine_copy.method_hooks import hook_method, state_of
+from llama_index_streaming_ext.query.engine_copy.method_hooks import hook_method
+from llama_index_streaming_ext.upstream.state import state_of
 
 _BY = "llama_index_streaming_ext.query.answer_stream.refine"
 

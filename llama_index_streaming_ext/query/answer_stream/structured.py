@@ -34,7 +34,6 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     MethodHook,
     ObjectProxy,
     hook_method,
-    state_of,
 )
 from llama_index_streaming_ext.query.llms.structured_answer import (
     Synthesis,
@@ -42,6 +41,7 @@ from llama_index_streaming_ext.query.llms.structured_answer import (
     is_hidden,
     making,
 )
+from llama_index_streaming_ext.upstream.state import state_of
 
 _BY = "llama_index_streaming_ext.query.answer_stream.structured"
 _HIDDEN = f"{_BY}.hidden"

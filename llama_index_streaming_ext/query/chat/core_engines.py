@@ -46,9 +46,9 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     Advice,
     ObjectProxy,
     hook_method,
-    state_of,
 )
 from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
+from llama_index_streaming_ext.upstream.state import state_of
 
 _Ask = Callable[..., Any]
 _Args = tuple[Any, ...]

@@ -16,8 +16,8 @@ from llama_index_streaming_ext.query.chat.core_engines import say_answer
 from llama_index_streaming_ext.query.chat.custom_engines import aask_own, ask_own
 from llama_index_streaming_ext.query.chat.response import AsyncLiveChatResponse, LiveChatResponse
 from llama_index_streaming_ext.query.chat.turn import ChatRun
-from llama_index_streaming_ext.query.engine_copy.method_hooks import state_of
 from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, prepared
+from llama_index_streaming_ext.upstream.state import state_of
 
 History = list[ChatMessage] | None
 

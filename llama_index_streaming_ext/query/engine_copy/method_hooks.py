@@ -11,16 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from llama_index_streaming_ext.query.engine_copy.shapes import shape_of
+from llama_index_streaming_ext.upstream.state import state_of
 
 Advice = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called instead of a method, with the method and the arguments; async where that is."""
 
 _T = TypeVar("_T")
-
-
-def state_of(obj: object) -> dict[str, Any]:
-    """The attributes of an object, past its properties, its setters and pydantic's checks."""
-    return obj.__dict__
 
 
 class MethodHook:

@@ -17,9 +17,9 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     hooks_of,
     is_face,
     part_of,
-    state_of,
     twin,
 )
+from llama_index_streaming_ext.upstream.state import state_of
 
 Prepare = Callable[[Any], Any]
 """Gives a query's own copy of an engine."""

@@ -44,7 +44,6 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     hook_method,
     is_face,
     part_of,
-    state_of,
 )
 from llama_index_streaming_ext.query.engine_copy.retrieved_engines import Prepare, finds, on_found
 from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
@@ -54,6 +53,7 @@ from llama_index_streaming_ext.query.tracing.sub_questions import (
     asked_engine,
     selecting,
 )
+from llama_index_streaming_ext.upstream.state import state_of
 
 _HOLDERS = (BaseQueryEngine, BaseChatEngine, BaseSynthesizer, BaseQueryTransform)
 """What a query always has its own copies of, so that it can be changed (U60)."""
