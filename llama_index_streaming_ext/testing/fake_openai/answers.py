@@ -1,4 +1,4 @@
-"""What a fake provider does with a request, step by step, whatever carries the steps.
+"""The answers of a fake provider as steps, independent of the transport that carries them.
 
 An answer is a lazy iterator of steps: a `Head`, then pieces of the body; between them pauses, and
 at the end perhaps a reset. The loopback server writes them to a socket, the respx routes hand
@@ -15,21 +15,14 @@ from typing import Any, TypeAlias
 from llama_index_streaming_ext.testing.script.request import Request
 from llama_index_streaming_ext.testing.script.turns import Turn
 from llama_index_streaming_ext.testing.wire.chat import error_object
-from llama_index_streaming_ext.testing.wire.encode import (
-    before_answer,
-    full_response,
-    sse,
-    wire_items,
-)
+from llama_index_streaming_ext.testing.wire.encode import sse, wire_steps
 from llama_index_streaming_ext.testing.wire.items import (
     Chunk,
     Disconnect,
     Fail,
     Gate,
     Http,
-    Truncated,
     Wait,
-    WireItem,
 )
 
 
@@ -42,26 +35,29 @@ class Head:
 
 
 Step: TypeAlias = Head | bytes | Wait | Gate | Disconnect
-"""What happens next in an answer."""
+"""The next thing that happens in an answer."""
 Steps: TypeAlias = Iterator[Step]
 
-_JSON = {"content-type": "application/json"}
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 _NO_RETRY = {"x-should-retry": "false"}
 _COMMENT = b": keep-alive\n\n"
 
 
 def json_answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Steps:
-    """A whole JSON body."""
+    """Yield the head and the body of a JSON answer."""
     data = json.dumps(body, ensure_ascii=False).encode()
-    yield Head(status, {**_JSON, **(headers or {}), "content-length": str(len(data))})
+    yield Head(status, {**_json_headers(data), **(headers or {})})
     yield data
+
+
+def _json_headers(data: bytes) -> dict[str, str]:
+    return {"content-type": "application/json", "content-length": str(len(data))}
 
 
 def error_answer(
     status: int, message: str, *, param: str | None = None, code: str | None = None
 ) -> Steps:
-    """An error object as OpenAI words them, marked so that its SDK does not try again."""
+    """Return an error object in OpenAI's form, marked so that its SDK does not try again."""
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return json_answer(status, {"error": error}, _NO_RETRY)
 
@@ -74,7 +70,7 @@ def answer(
     comments: bool = False,
     crlf: bool = False,
 ) -> Steps:
-    """The answer that a turn is, streamed if the request says so.
+    """Return the answer that a turn is, streamed if the request says so.
 
     Args:
         turn: the turn of the script.
@@ -84,51 +80,37 @@ def answer(
         comments: whether a keep-alive comment goes before every event of a stream.
         crlf: whether the lines of a stream end in CR LF.
     """
-    if not request.stream:
-        return _whole(turn, request, retry=retry)
-    steps = _streamed(turn, request, retry=retry, comments=comments)
-    return map(_crlf, steps) if crlf else steps
+    steps = _answer(turn, request, retry=retry, comments=comments and request.stream)
+    return map(_crlf, steps) if crlf and request.stream else steps
+
+
+def _answer(turn: Turn, request: Request, *, retry: bool, comments: bool) -> Steps:
+    begun = False
+    for step in wire_steps(turn, request):
+        if isinstance(step, Wait | Gate):
+            yield step
+            continue
+        if not isinstance(step, bytes):
+            yield from _instead(step, begun=begun, retry=retry)
+            return
+        if not begun:
+            yield Head(200, _EVENTS if request.stream else _json_headers(step))
+            begun = True
+        if step:
+            yield _COMMENT + step if comments else step
 
 
 def models(names: Iterable[str]) -> dict[str, Any]:
-    """The body of `GET /v1/models`."""
+    """Return the body of `GET /v1/models`."""
     return {"object": "list", "data": [model(name) for name in names]}
 
 
 def model(name: str) -> dict[str, Any]:
-    """The description of one model."""
+    """Return the description of one model."""
     return {"id": name, "object": "model", "created": 1741570283, "owned_by": "openai"}
 
 
-def _whole(turn: Turn, request: Request, *, retry: bool) -> Steps:
-    for item in before_answer(turn):
-        if isinstance(item, Wait | Gate):
-            yield item
-            continue
-        yield from _instead(item, begun=False, retry=retry)
-        return
-    yield from json_answer(200, full_response(turn, request, request.dialect))
-
-
-def _streamed(turn: Turn, request: Request, *, retry: bool, comments: bool) -> Steps:
-    begun = False
-    for item in wire_items(turn, request, request.dialect):
-        if isinstance(item, Wait | Gate):
-            yield item
-            continue
-        if isinstance(item, Disconnect | Http | Fail):
-            yield from _instead(item, begun=begun, retry=retry)
-            return
-        if not begun:
-            yield Head(200, _EVENTS)
-            begun = True
-        if data := sse(item):
-            yield _COMMENT + data if comments else data
-        if isinstance(item, Truncated):
-            return
-
-
-def _instead(item: WireItem, *, begun: bool, retry: bool) -> Steps:
+def _instead(item: Http | Fail | Disconnect, *, begun: bool, retry: bool) -> Steps:
     if isinstance(item, Http):
         headers = item.headers() if retry else {**item.headers(), **_NO_RETRY}
         return json_answer(item.status, item.body(), headers)
@@ -150,7 +132,7 @@ def _failure(item: Fail, *, begun: bool) -> Steps:
 
 
 def _of_the_network(error: BaseException) -> bool:
-    """Whether the connection fails and not the provider, which then cannot say so."""
+    """Return True if the connection fails, and so the provider cannot report the error."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return isinstance(error, OSError) or bool(names & {"TransportError", "APIConnectionError"})
 

@@ -1,14 +1,16 @@
-"""A turn as the provider sends it: chunks for a stream, one JSON body without.
+"""The encoding of a turn as the provider sends it: chunks for a stream, else one JSON body.
 
-`wire_items` gives what happens, in order; `sse` the bytes of one item; `full_response` the body
-for a request that does not stream. The fake LLM folds the same items that the fake server sends.
+`wire_steps` yields the bytes of an answer and what happens between them. It is made of
+`wire_items` (a streamed answer, item by item), `sse` (the bytes of one item) and `full_response`
+(the body of an answer that is not streamed). The fake LLM folds the same items that the fake
+server sends.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from llama_index_streaming_ext.testing.script.parts import Parallel, Part, ToolCall
 from llama_index_streaming_ext.testing.script.request import Request
@@ -43,15 +45,53 @@ __all__ = [
     "Truncated",
     "Wait",
     "WireItem",
+    "WireStep",
     "before_answer",
     "full_response",
     "sse",
     "wire_items",
+    "wire_steps",
 ]
+
+WireStep: TypeAlias = bytes | Wait | Gate | Http | Fail | Disconnect
+"""Bytes of the body, a pause, or a failure, which is the last step."""
+
+
+def wire_steps(turn: Turn, request: Request) -> Iterator[WireStep]:
+    """Yield an answer as it is sent, streamed if the request says so.
+
+    The first bytes, which may be empty, say that the answer has begun. Nothing comes after an
+    `Http`, `Fail` or `Disconnect`.
+
+    Args:
+        turn: the answer.
+        request: the call, with its dialect.
+    """
+    steps = _streamed(turn, request) if request.stream else _whole(turn, request)
+    for step in steps:
+        yield step
+        if isinstance(step, Http | Fail | Disconnect):
+            return
+
+
+def _streamed(turn: Turn, request: Request) -> Iterator[WireStep]:
+    for item in wire_items(turn, request, request.dialect):
+        yield item if isinstance(item, _NOT_BYTES) else sse(item)
+        if isinstance(item, Truncated):
+            return
+
+
+def _whole(turn: Turn, request: Request) -> Iterator[WireStep]:
+    yield from before_answer(turn)
+    body = full_response(turn, request, request.dialect)
+    yield json.dumps(body, ensure_ascii=False).encode()
+
+
+_NOT_BYTES = (Wait, Gate, Http, Fail, Disconnect)
 
 
 def wire_items(turn: Turn, request: Request, dialect: Dialect = "chat") -> Iterator[WireItem]:
-    """What the provider sends when the answer is streamed.
+    """Yield the items of a streamed answer, in the order in which the provider sends them.
 
     Usage comes only when the request asks for it, except in what was recorded and in the
     Responses API. `Http` and a `Disconnect` or `Fail` before the first `Chunk` stand for an
@@ -69,14 +109,15 @@ def wire_items(turn: Turn, request: Request, dialect: Dialect = "chat") -> Itera
     return items(turn, request)
 
 
-def before_answer(turn: Turn) -> Iterator[WireItem]:
-    """What happens instead of, or before, an answer that is not streamed.
+def before_answer(turn: Turn) -> Iterator[Wait | Gate | Http | Fail | Disconnect]:
+    """Yield the pauses and failures of an answer that is not streamed; a failure replaces it.
 
-    These are the pauses of the turn, and an `Http`, `Fail` or `Disconnect`, which end it.
+    Args:
+        turn: the answer.
     """
     for part in turn.parts:
         for item in _inside(part):
-            if isinstance(item, Wait | Gate | Fail | Disconnect | Http):
+            if isinstance(item, _NOT_BYTES):
                 yield item
 
 
@@ -90,7 +131,7 @@ def _inside(part: Part) -> Iterator[Part | str]:
 
 
 def full_response(turn: Turn, request: Request, dialect: Dialect = "chat") -> dict[str, Any]:
-    """The JSON body of an answer that is not streamed.
+    """Return the JSON body of an answer that is not streamed.
 
     Args:
         turn: the answer; its pauses and failures are in `before_answer(turn)`.
@@ -105,7 +146,7 @@ def full_response(turn: Turn, request: Request, dialect: Dialect = "chat") -> di
 
 
 def sse(item: WireItem) -> bytes:
-    """The bytes of one item; none for what is not bytes (`Wait`, `Gate`, `Fail`, ...).
+    """Return the bytes of one item; they are empty for pauses and failures.
 
     Args:
         item: the item.
