@@ -100,7 +100,7 @@ def test_a_class_has_one_kind() -> None:
 @pytest.mark.parametrize("kind", ["", "?test.moody"])
 def test_a_kind_is_a_name(kind: str) -> None:
     """Neither nothing nor the mark of unregistered events is a kind."""
-    with pytest.raises(ValueError, match="is no kind"):
+    with pytest.raises(ValueError, match="is not a kind"):
         register_event(Stranger, kind)
 
 
