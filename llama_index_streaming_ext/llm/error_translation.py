@@ -55,7 +55,6 @@ _BROKEN_ERRNOS = frozenset(
         errno.EPROTO,
     }
 )
-_OURS = "llama_index_streaming_ext"
 
 
 def translated(error: Exception, text: str = "", call_id: str = "") -> Exception:
@@ -86,7 +85,7 @@ def translated(error: Exception, text: str = "", call_id: str = "") -> Exception
 def _said_by_provider(error: BaseException) -> bool:
     """Whether this is how a library raises an error object that it found in a stream."""
     cls = type(error)
-    if _named(cls, _OURS, "ProviderError"):  # the fake's, where openai is not installed
+    if _stands_for_openai(cls):
         return field(error, "status_code") is None and field(error, "body") is not None
     if _named(cls, "openai", "APIError"):
         return True  # its subclasses are broken connections, and answers with a status
@@ -108,9 +107,14 @@ def _is_broken(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _BROKEN_ERRNOS:
         return True
     cls = type(error)
-    if _named(cls, _OURS, "ProviderError"):
+    if _stands_for_openai(cls):
         return field(error, "status_code") is None
     return any(_is_a(cls, library, name) for library, names in _BROKEN.items() for name in names)
+
+
+def _stands_for_openai(cls: type) -> bool:
+    """Return True if a class of errors stands for those of openai, where that is not installed."""
+    return vars(cls).get("speaks_openai") is True
 
 
 def _is_a(cls: type, library: str, name: str) -> bool:

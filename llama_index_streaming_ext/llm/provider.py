@@ -1,4 +1,4 @@
-"""Whether a provider's own wire is known to stand behind an LLM.
+"""The provider whose own wire is known to stand behind an LLM.
 
 Classes of many packages are subclasses of LlamaIndex's `OpenAI`, and talk to other servers: what
 holds for OpenAI's own may not hold for them. So it is not the class that decides, but the package
@@ -20,7 +20,6 @@ _REAL: dict[tuple[str, str], Literal["chat", "responses"]] = {
     ("llama_index.llms.openai", "OpenAI"): "chat",
     ("llama_index.llms.openai", "OpenAIResponses"): "responses",
 }
-_FAKE = ("llama_index_streaming_ext.testing.fake_llm", "FakeStreamingLLM")
 _STREAMING = frozenset(
     face + method
     for face in ("", "a", "_", "_a")
@@ -38,11 +37,13 @@ class Provider(NamedTuple):
 
 
 def provider_of(llm: LLM) -> Provider | None:
-    """The provider behind an LLM, None where it is unknown.
+    """Return the provider behind an LLM, None if it is unknown.
 
     Known are `OpenAI` and `OpenAIResponses` of llama-index-llms-openai, whatever their `api_base`,
-    and `FakeStreamingLLM`. Subclasses from other integrations (`OpenAILike`, `AzureOpenAI`, ...)
-    are not. A user's own subclass is, if it is one of the fake, or its `api_base` is OpenAI's.
+    and classes that say so themselves, with their subclasses: `speaks_openai = True` in the body of
+    the class, and an attribute `dialect` with the API. Subclasses from other integrations
+    (`OpenAILike`, `AzureOpenAI`, ...) are not known. A user's own subclass is, if its `api_base`
+    is OpenAI's.
 
     Args:
         llm: any LLM, wrapped or not.
@@ -50,7 +51,7 @@ def provider_of(llm: LLM) -> Provider | None:
     llm = inner_of(llm)
     own: list[type] = []
     for cls in type(llm).__mro__:
-        if _is(cls, *_FAKE):
+        if vars(cls).get("speaks_openai") is True:
             return Provider(cast("Any", llm).dialect, faithful=not _streams(own))
         for (package, name), dialect in _REAL.items():
             if _is(cls, package, name):

@@ -28,8 +28,8 @@ def usage_kwargs(llm: LLM, method: str, kwargs: Mapping[str, Any]) -> dict[str, 
 
     Chat Completions streams its usage only if asked to (U70), and then in a last chunk of its own.
     The Responses API always says it, and other servers may refuse an option that they do not know:
-    so only `OpenAI`, the class of llama-index-llms-openai itself (with any `api_base`), and
-    `FakeStreamingLLM` are asked; of their subclasses those that `provider_of` knows.
+    so only `OpenAI`, the class of llama-index-llms-openai itself (with any `api_base`), and classes
+    with `speaks_openai = True` are asked; of their subclasses those that `provider_of` knows.
 
     Args:
         llm: the LLM that is called, wrapped or not.

@@ -71,6 +71,9 @@ class ProviderError(StreamingError):
         body: the error object.
     """
 
+    # It is read as openai's errors are: with no status, the connection broke.
+    speaks_openai = True
+
     def __init__(self, message: str, *, status_code: int | None, body: object) -> None:
         super().__init__(message)
         self.message = message

@@ -17,7 +17,7 @@ from llama_index_streaming_ext.llm.raw import get
 
 __all__ = ["ChunkReader", "Fragment", "Piece", "reader_for"]
 
-_OPENAI_CLASSES = ("llama_index.llms.openai.", "llama_index_streaming_ext.testing.fake_llm")
+_OPENAI_CLASSES = "llama_index.llms.openai."
 
 
 def reader_for(llm: LLM) -> ChunkReader:
@@ -103,5 +103,7 @@ def _is_chat(raw: Any) -> bool:
 
 def _is_openai(llm: LLM) -> bool:
     # By module: the OpenAI classes may not be installed.
-    modules = (cls.__module__ for cls in type(llm).__mro__)
-    return any(module.startswith(_OPENAI_CLASSES) for module in modules)
+    return any(
+        cls.__module__.startswith(_OPENAI_CLASSES) or vars(cls).get("speaks_openai") is True
+        for cls in type(llm).__mro__
+    )

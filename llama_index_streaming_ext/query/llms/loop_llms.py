@@ -43,14 +43,15 @@ _SETTINGS = (
 )
 
 
-def on_loop(llm: LLM) -> LLM | None:
+def for_background_loop(llm: LLM) -> LLM | None:
     """The LLM whose async methods stand for the sync ones of `llm`, on the background loop.
 
     It has the fields of `llm` as they are now, so it is made anew for each call; that is cheap.
     Its client and the connections of that are kept from call to call.
 
-    There is one for `OpenAI` and `OpenAIResponses` of LlamaIndex, for `FakeStreamingLLM` and for
-    registered classes. There is none, because the call would be another one, where
+    There is one for `OpenAI` and `OpenAIResponses` of LlamaIndex, for classes with
+    `any_loop = True` in their body (they are bound to no loop), and for registered classes. There
+    is none, because the call would be another one, where
 
     - a subclass overrides a method that answers;
     - the user gave a client: `http_client=`, `async_http_client=`, `openai_client=`;
@@ -76,8 +77,8 @@ def on_loop(llm: LLM) -> LLM | None:
 def for_this_loop(llm: LLM) -> LLM:
     """The LLM whose async methods can be called on the running loop.
 
-    It is `llm` itself, or, where on_loop knows how to make one, a copy whose client belongs to
-    this loop: the client of `llm` may be in use on another one, also by its user.
+    It is `llm` itself, or, where for_background_loop knows how to make one, a copy whose client
+    belongs to this loop: the client of `llm` may be in use on another one, also by its user.
 
     Args:
         llm: any LLM. Of a wrapped one, its inner LLM counts.
@@ -196,7 +197,6 @@ _OPENAI = _Ways(_in_place_of_sync, with_own_client)
 _KNOWN = {
     "llama_index.llms.openai.base.OpenAI": _OPENAI,
     "llama_index.llms.openai.responses.OpenAIResponses": _OPENAI,
-    "llama_index_streaming_ext.testing.fake_llm.FakeStreamingLLM": _Ways(_itself, _itself),
 }
 _choosing = threading.RLock()
 _registered: weakref.WeakKeyDictionary[type, _Ways] = weakref.WeakKeyDictionary()
@@ -219,12 +219,18 @@ def _ways_of(llm: LLM) -> _Ways | None:
 
 def _choose(cls: type) -> tuple[_Ways | None, tuple[str, ...]]:
     for base in cls.__mro__:
-        ways = _registered.get(base) or _KNOWN.get(f"{base.__module__}.{base.__qualname__}")
+        ways = _registered.get(base) or _known_ways(base)
         if ways is not None:
             methods = tuple(_answering(base))
             same = all(_function(cls, name) is _function(base, name) for name in methods)
             return (ways if same else None), methods
     return None, ()
+
+
+def _known_ways(cls: type) -> _Ways | None:
+    if vars(cls).get("any_loop") is True:
+        return _Ways(_itself, _itself)
+    return _KNOWN.get(f"{cls.__module__}.{cls.__qualname__}")
 
 
 def _answering(cls: type) -> set[str]:

@@ -23,7 +23,7 @@ from llama_index_streaming_ext.query.context.current_query import (
     inside_llm_call,
 )
 from llama_index_streaming_ext.query.context.options import QueryOptions
-from llama_index_streaming_ext.query.llms.loop_llms import for_this_loop, on_loop
+from llama_index_streaming_ext.query.llms.loop_llms import for_background_loop, for_this_loop
 from llama_index_streaming_ext.query.llms.stopping import or_stopped, stoppable, until_stopped
 from llama_index_streaming_ext.query.llms.structured_answer import AskedObject, Output, asked_object
 from llama_index_streaming_ext.query.llms.structured_llm import ObjectLLM, ObjectToolLLM
@@ -234,7 +234,7 @@ class QueryLLM(ObjectLLM):
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, None, None]:
         options, inner = _options(self), inner_of(self)
-        there = on_loop(inner) if options.stop is not None else None
+        there = for_background_loop(inner) if options.stop is not None else None
         kwargs = self._asking(method, kwargs)
         if there is None or options.stop is None:
             one = LLMCall(inner, options)
@@ -265,7 +265,7 @@ class QueryLLM(ObjectLLM):
             for chunk in self._stream(f"stream_{method}", args, kwargs):
                 last = chunk
             return _as_whole(last)
-        there = on_loop(inner_of(self))
+        there = for_background_loop(inner_of(self))
         if there is None or options.stop is None:
             if options.stop is not None:
                 options.stop.check()

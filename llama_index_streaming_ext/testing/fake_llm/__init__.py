@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 from llama_index.core.base.llms.generic_utils import (
     achat_to_completion_decorator,
@@ -80,6 +80,10 @@ class FakeStreamingLLM(StructuredAnswers):
         >>> llm.calls[0].closed_by
         'finished'
     """
+
+    # What a StreamingLLM and a query know of its class.
+    speaks_openai: ClassVar[bool] = True
+    any_loop: ClassVar[bool] = True
 
     dialect: Dialect = Field(default="chat", description="Whose chunks it yields.")
     faithful: bool = Field(

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from llama_index.core.llms import LLM
 
-from llama_index_streaming_ext.query.llms.loop_llms import on_loop
+from llama_index_streaming_ext.query.llms.loop_llms import for_background_loop
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
 from llama_index_streaming_ext.threads.from_thread import call, iterate
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
@@ -52,7 +52,7 @@ async def _nothing() -> None:
 
 def there(llm: LLM) -> LLM:
     """The LLM on the background loop, which there must be."""
-    found = on_loop(llm)
+    found = for_background_loop(llm)
     assert found is not None
     return found
 

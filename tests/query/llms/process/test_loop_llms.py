@@ -19,8 +19,8 @@ from openai import OpenAI as OpenAIClient
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
 from llama_index_streaming_ext.query.llms.loop_llms import (
+    for_background_loop,
     for_this_loop,
-    on_loop,
     register_loop_llm,
     with_own_client,
 )
@@ -209,14 +209,14 @@ def test_a_client_of_the_user_carries_the_requests(field: str, api: Any, hello: 
         llm = api(hello)(**{name: client})
         if used:
             llm.complete("Hi")
-        assert on_loop(llm) is None
+        assert for_background_loop(llm) is None
 
 
 @BOTH
 def test_a_client_with_settings_of_its_own_is_the_users(api: Any, hello: FakeOpenAI) -> None:
     """The fields of the LLM do not say what it would send."""
     with OpenAIClient(api_key="fake-key", base_url=hello.url, organization="mine") as client:
-        assert on_loop(api(hello)(openai_client=client)) is None
+        assert for_background_loop(api(hello)(openai_client=client)) is None
 
 
 @BOTH
@@ -241,7 +241,7 @@ def test_a_client_that_the_class_has_made_is_none_of_the_users(hello: FakeOpenAI
 def test_an_llm_that_keeps_its_answers_is_asked_itself(hello: FakeOpenAI) -> None:
     """A copy would not know the id of the answer before."""
     llm = hello.responses_llm(track_previous_responses=True)
-    assert on_loop(llm) is None
+    assert for_background_loop(llm) is None
 
 
 class Loud(OpenAI):
@@ -278,7 +278,7 @@ class Named(OpenAI):
 def test_a_subclass_that_answers_in_another_way_is_asked_itself(cls: Any) -> None:
     """Its override is what the user wants to be called."""
     llm = cls(api_key="x")
-    assert on_loop(llm) is None
+    assert for_background_loop(llm) is None
 
 
 def test_a_subclass_that_answers_alike_has_one(hello: FakeOpenAI) -> None:
@@ -292,13 +292,13 @@ def test_a_method_that_is_patched_on_an_llm_is_called() -> None:
     """As the override of a subclass."""
     llm = OpenAI(api_key="x")
     vars(llm)["stream_chat"] = iter
-    assert on_loop(llm) is None
+    assert for_background_loop(llm) is None
 
 
 def test_an_unknown_class_has_none() -> None:
     """Its client may be bound to another loop."""
     llm = MockLLM()
-    assert on_loop(llm) is None
+    assert for_background_loop(llm) is None
 
     async def here() -> LLM:
         return for_this_loop(llm)
@@ -312,7 +312,7 @@ def test_an_unknown_class_has_none() -> None:
 def test_a_fake_is_asked_itself_on_any_loop() -> None:
     """It has no connections, and its gates open from any thread."""
     llm = FakeStreamingLLM([Turn(text("Hel"), gate("more"), text("lo"))])
-    assert on_loop(llm) is llm
+    assert for_background_loop(llm) is llm
     opened = threading.Timer(0.0, lambda: llm.open("more"))
     opened.start()
     assert streamed(llm) == "Hello"
@@ -321,12 +321,12 @@ def test_a_fake_is_asked_itself_on_any_loop() -> None:
 
 def test_a_fake_that_blocks_the_loop_has_none() -> None:
     """Nothing that blocks may run there."""
-    assert on_loop(FakeStreamingLLM([HELLO], sync_only=True)) is None
+    assert for_background_loop(FakeStreamingLLM([HELLO], sync_only=True)) is None
 
 
 def test_of_a_wrapped_llm_the_inner_one_counts(hello: FakeOpenAI) -> None:
     """The face is not for the loop."""
-    assert type(on_loop(StreamingLLM(hello.llm()))) is OpenAI
+    assert type(for_background_loop(StreamingLLM(hello.llm()))) is OpenAI
 
 
 def test_a_class_can_be_registered() -> None:
@@ -349,9 +349,9 @@ def test_a_class_can_be_registered() -> None:
             raise NotImplementedError
 
     llm = Mine(max_tokens=None)
-    assert on_loop(llm) is None
+    assert for_background_loop(llm) is None
     assert register_loop_llm(Mine, lambda llm, loop: llm) is Mine
-    assert on_loop(llm) is llm
+    assert for_background_loop(llm) is llm
     assert streamed(llm) == "Hi"
 
 

@@ -121,13 +121,13 @@ def test_the_interpreter_ends_without_a_word_about_connections() -> None:
     script = """
 from llama_index_streaming_ext.threads.from_thread import call
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
-from llama_index_streaming_ext.query.llms.loop_llms import on_loop
+from llama_index_streaming_ext.query.llms.loop_llms import for_background_loop
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
 fake = FakeOpenAI([Turn(text("Hello"))], keep_alive=True)
 served = fake.serve()
 served.__enter__()
 llm = fake.llm()
-print(call(lambda: on_loop(llm).acomplete("Hi"), StopSignal()))
+print(call(lambda: for_background_loop(llm).acomplete("Hi"), StopSignal()))
 """
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
