@@ -184,7 +184,9 @@ def test_streaming_takes_engines_of_others() -> None:
     engine = streaming(CoreSummaryIndex(NODES).as_query_engine(llm=llm()), show="calls")
     assert isinstance(engine, StreamingQueryEngine)
     assert engine.show == "calls"
-    chat = streaming(core_chats.SimpleChatEngine.from_defaults(llm=llm()))
+    chat = streaming(
+        core_chats.SimpleChatEngine.from_defaults(llm=llm(), memory=ChatMemoryBuffer(token_limit=9))
+    )
     assert list(chat.stream_chat("?").response_gen) == TOKENS
 
 
