@@ -22,6 +22,7 @@ from llama_index_streaming_ext.query.engine_copy.blocking import works_synchrono
 from llama_index_streaming_ext.query.execution.callers import called_by_core
 from llama_index_streaming_ext.query.execution.query_run import QueryRun
 from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, in_turn, prepared
+from llama_index_streaming_ext.query.response.query_response import QueryResponse
 from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
 from llama_index_streaming_ext.threads.loops import running_loop
@@ -193,8 +194,12 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
 
 def stream_query(
     engine: BaseQueryEngine, question: str | QueryBundle, **options: Any
-) -> LiveResponse | AsyncLiveResponse:
+) -> QueryResponse:
     """Ask, and get a response at once, whose events are live from the first retrieval.
+
+        response = stream_query(engine, "Why?", show="calls")
+        async for event in response.events():  # `for` where no event loop is running
+            print(event)
 
     Args:
         engine: any query engine, or a `StreamingQueryEngine`.

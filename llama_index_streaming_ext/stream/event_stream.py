@@ -195,11 +195,12 @@ class EventStream(Readable):
             ValueError: `after` is negative.
             TypeError: `types` are not event classes.
         """
-        return self.follow(self._record_cursor(after, types, internal), follow)
+        return self.follow(self.record_cursor(after, types, internal), follow)
 
-    def _record_cursor(
+    def record_cursor(
         self, after: int, types: type[Event] | tuple[type[Event], ...], internal: bool
     ) -> RecordCursor:
+        """Return the cursor of a reader of records; takes and raises what `read` does."""
         wanted = tuple(types) if isinstance(types, list | tuple) else (types,)
         for cls in wanted:
             if not (isinstance(cls, type) and issubclass(cls, Event)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -212,6 +213,15 @@ class EventStream(Readable):
         """Wait for the end and say how it was. Never raises, but for your own cancellation."""
         self.outcome_asked = True
         await self.ended()
+        return self._outcome()
+
+    def outcome_sync(self) -> Outcome:
+        """Wait, in a thread that may block, for the end and say how it was. Never raises."""
+        self.outcome_asked = True
+        self.ended_sync()
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
         ending = self._ending
         assert ending is not None  # written before the log is closed
         last = self._log.entries[-1]
@@ -255,7 +265,7 @@ class EventStream(Readable):
             RuntimeError: this is the thread of the writer's own event loop, which would wait for
                 itself.
         """
-        return self.follow_sync(self._record_cursor(after, types, internal))
+        return self.follow_sync(self.record_cursor(after, types, internal))
 
     def ended_sync(self) -> None:
         """Wait until the terminal record is written, in a thread that may block."""

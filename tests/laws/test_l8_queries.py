@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from llama_index_streaming_ext import Outcome, Record
 from llama_index_streaming_ext.events import AnswerDelta
+from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, fail, text, thinking
 from llama_index_streaming_ext.testing.script.parts import Part
 from tests.support.laws.laws import PATIENCE, everything, examples
@@ -154,7 +155,7 @@ async def read_text(run: Any) -> str:
     """Read the answer, as far as there is one."""
     said: list[str] = []
     with suppress(Exception):
-        async with aclosing(run.tokens()) as tokens:
+        async with aclosing(AsyncLiveResponse(run).read()) as tokens:
             async for token in tokens:
                 said.append(token)
     return "".join(said)

@@ -13,6 +13,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from llama_index_streaming_ext.events import AnswerDelta
 from llama_index_streaming_ext.query.engine import StreamingQueryEngine
+from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, check_stream, fail, text
 from tests.support.laws.laws import PATIENCE, examples
 
@@ -41,7 +42,7 @@ async def check(answer: tuple[list[str], bool, bool], options: dict[str, Any]) -
     checking = asyncio.create_task(check_stream(run.stream, timeout=PATIENCE))
     async with asyncio.timeout(PATIENCE):
         try:
-            said = "".join([token async for token in run.tokens()])
+            said = "".join([token async for token in AsyncLiveResponse(run).read()])
             assert not fails
         except RuntimeError:
             assert fails

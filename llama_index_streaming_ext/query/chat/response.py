@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.chat_engine import types
 from llama_index.core.tools import ToolOutput
 
 from llama_index_streaming_ext.query.chat.turn import ChatRun
 from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse
-from llama_index_streaming_ext.query.response.base import Held
-from llama_index_streaming_ext.query.response.fields import LiveFields
 from llama_index_streaming_ext.query.response.printing import print_token
+from llama_index_streaming_ext.query.response.query_response import QueryResponse
 from llama_index_streaming_ext.query.response.sync import LiveResponse
-from llama_index_streaming_ext.threads.to_thread import pumped
 
-_Fields = LiveFields[Any] if TYPE_CHECKING else object
+_Fields = QueryResponse if TYPE_CHECKING else object
 _Upstream: Any = object if TYPE_CHECKING else types.StreamingAgentChatResponse
 
 
@@ -79,13 +77,9 @@ class LiveChatResponse(ChatFields, LiveResponse, _Upstream):  # pyright: ignore[
         response.print_response_stream()
     """
 
-    async def async_response_gen(self) -> AsyncGenerator[str, None]:
-        """The tokens from the start, for a task."""
-        answer: Any = self._answer
-        reading = answer.tokens() if isinstance(answer, Held) else pumped(answer.tokens_sync)
-        async with aclosing(cast("AsyncGenerator[str, None]", reading)) as tokens:
-            async for token in tokens:
-                yield token
+    def async_response_gen(self) -> AsyncGenerator[str, None]:
+        """Return the tokens from the start, for a task."""
+        return aiter(self.read())
 
     async def aprint_response_stream(self) -> None:
         """Print the answer as it comes, from a task."""

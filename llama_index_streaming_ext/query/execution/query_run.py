@@ -7,7 +7,7 @@ import contextvars
 import sys
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,6 @@ from llama_index_streaming_ext.query.execution.answer import (
     object_of,
     text_of,
 )
-from llama_index_streaming_ext.query.execution.answer_cursor import AnswerCursor
 from llama_index_streaming_ext.query.execution.core_said import CoreSaid
 from llama_index_streaming_ext.query.execution.endings import failed, finished, lost, stopped
 from llama_index_streaming_ext.query.execution.engine_task import EngineTask
@@ -55,6 +54,7 @@ class QueryRun:
 
     Attributes:
         stream: its log.
+        answer: the deltas of the answer in it.
         work: the tree of its work.
         calls: its LLM calls.
         stop_signal: stops its LLM calls.
@@ -96,7 +96,7 @@ class QueryRun:
         self._on_incomplete = on_incomplete
         self._incomplete: Incomplete | None = None
         self.said_by_call = verbatim
-        self._answer = AnswerText(self.id)
+        self.answer = AnswerText(self.id)
         # Several threads may write: the engine's, and those that its LLM calls are made in.
         self._writing = threading.Lock()
         self._ready = Gate()
@@ -140,7 +140,7 @@ class QueryRun:
         self._raise_if_nothing_came()
 
     def _raise_if_nothing_came(self) -> None:
-        if self.error is not None and not self._answer.deltas:
+        if self.error is not None and not self.answer.deltas:
             raise self.error
 
     # Reading
@@ -148,33 +148,12 @@ class QueryRun:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(list(self._answer.deltas))
+        return "".join(list(self.answer.deltas))
 
     @property
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
         return self.stream.closed
-
-    async def tokens(self, after: int = 0) -> AsyncGenerator[str, None]:
-        """The deltas of the answer, live; then raises what it failed with.
-
-        Args:
-            after: how many of them are not wanted.
-        """
-        reading = self.stream.follow(AnswerCursor(self._answer, after))
-        try:
-            async for delta in reading:
-                yield delta
-        finally:
-            await reading.aclose()
-        if self.error is not None:
-            raise self.error
-
-    def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
-        """The deltas of the answer, live, in a thread that may block; then raises as `tokens`."""
-        yield from self.stream.follow_sync(AnswerCursor(self._answer, after))
-        if self.error is not None:
-            raise self.error
 
     async def wait(self) -> None:
         """Wait until it has ended, however much is unread."""
@@ -245,17 +224,17 @@ class QueryRun:
     def takes_answer(self, call_id: str, parent_id: str | None) -> bool:
         """Whether a call that begins now writes the answer, word for word; once."""
         with self._writing:
-            if not self.said_by_call or self._taken or self._answer.deltas:
+            if not self.said_by_call or self._taken or self.answer.deltas:
                 return False
             # Also where it is the engine that hands on what the call says.
-            self._answer.call_id, self._answer.parent_id = call_id, parent_id
+            self.answer.call_id, self.answer.parent_id = call_id, parent_id
             self._taken = self._verbatim
             return self._taken
 
     def write_answer(self, delta: str) -> None:
         """Write a delta of the answer into the log."""
         with self._writing:
-            self.stream.append_delta(self._answer, delta)
+            self.stream.append_delta(self.answer, delta)
         if not self._began:
             self._began = True
             self._ready.open()
@@ -377,7 +356,7 @@ class QueryRun:
         if incomplete is not None and self._on_incomplete == "raise":
             raise incomplete_error(incomplete)
         self.sources = list(getattr(response, "source_nodes", None) or []) or self.sources
-        if not self._answer.deltas:
+        if not self.answer.deltas:
             # An answer without text (no_text) is an answer all the same.
             self.write_answer("")
         text = self.text

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
 
+from llama_index_streaming_ext.query.response.answer import AnswerCursor
 from llama_index_streaming_ext.query.response.replaced import AsyncReplaced, Replaced
 
 PATIENCE = 30
@@ -25,7 +26,7 @@ def test_threads_that_read_at_once_get_every_token() -> None:
 
     def read() -> list[str]:
         both.wait(PATIENCE)
-        return list(answer.tokens_sync())
+        return list(answer.follow_sync(AnswerCursor(answer)))
 
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read) for _ in range(2)]
@@ -46,7 +47,7 @@ async def test_tasks_that_read_at_once_get_every_token() -> None:
     answer = AsyncReplaced(said())
 
     async def read() -> list[str]:
-        return [token async for token in answer.tokens()]
+        return [token async for token in answer.follow(AnswerCursor(answer))]
 
     async with asyncio.TaskGroup() as tasks:
         readers = [tasks.create_task(read()) for _ in range(3)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from llama_index.core.schema import NodeWithScore, TextNode
@@ -11,14 +10,14 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index_streaming_ext.errors import StreamStopped
 from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.events.query import (
-    AnswerDelta,
     QueryFailed,
     QueryFinished,
     QueryStarted,
     QueryStopped,
 )
+from llama_index_streaming_ext.stream.deltas import AnswerText
 from llama_index_streaming_ext.stream.event_stream import EventStream
-from llama_index_streaming_ext.stream.record import Ending, Record
+from llama_index_streaming_ext.stream.record import Ending
 
 PATIENCE = 30
 
@@ -31,23 +30,24 @@ def source(text: str = "A fact.", node_id: str = "n1") -> NodeWithScore:
 class ScriptedRun:
     """A query over a real log. Nothing holds it up: it is written when the test writes it."""
 
+    make_stream = EventStream
+
     def __init__(self, *tokens: str) -> None:
-        self.stream = EventStream("query-1")
+        self.stream = self.make_stream("query-1")
         self.sources = [source()]
         self.metadata: dict[str, Any] | None = {"n1": {"page": 1}}
         self.object: Any = None
         self.error: BaseException | None = None
         self.abandoned = threading.Event()
         self.stops = 0
-        self._tokens: list[str] = []
+        self.answer = AnswerText("query-1")
         self.stream.append(QueryStarted(call_id="query-1", query="Why?"))
         self.say(*tokens)
 
     def say(self, *tokens: str) -> None:
         """Write the next tokens."""
         for token in tokens:
-            self._tokens.append(token)
-            self.stream.append(AnswerDelta(call_id="query-1", delta=token))
+            self.stream.append_delta(self.answer, token)
 
     def finish(self) -> None:
         """That was all."""
@@ -72,34 +72,12 @@ class ScriptedRun:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._tokens)
+        return "".join(self.answer.deltas)
 
     @property
     def done(self) -> bool:
         """Whether it has ended."""
         return self.stream.closed
-
-    async def tokens(self, after: int = 0) -> AsyncGenerator[str, None]:
-        """The tokens, live."""
-        reading = self.stream.read(types=AnswerDelta)
-        try:
-            async for record in reading:
-                after -= 1
-                if after < 0:
-                    yield _delta(record)
-        finally:
-            await reading.aclose()
-        if self.error is not None:
-            raise self.error
-
-    def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
-        """The tokens, live."""
-        for record in self.stream.read_sync(types=AnswerDelta):
-            after -= 1
-            if after < 0:
-                yield _delta(record)
-        if self.error is not None:
-            raise self.error
 
     async def wait(self) -> None:
         """Wait for the end."""
@@ -121,11 +99,6 @@ class ScriptedRun:
         """Nobody holds the response any more."""
         self.abandoned.set()
         self.stop()
-
-
-def _delta(record: Record) -> str:
-    assert isinstance(record.event, AnswerDelta)
-    return record.event.delta
 
 
 def finished_run(*tokens: str) -> ScriptedRun:

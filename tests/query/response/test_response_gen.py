@@ -1,22 +1,45 @@
-"""`response_gen` is an iterator, and every task and thread has its own place in it."""
+"""`response_gen` goes on where the last reader stopped; a reader beside it reads from the start."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from itertools import islice
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_index_streaming_ext.query.response.position import Position
 from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
+from llama_index_streaming_ext.stream.cursor import Cursor
+from llama_index_streaming_ext.stream.event_stream import EventStream
 from tests.support.query.scripted_run import PATIENCE, ScriptedRun, finished_run
 
 TOKENS = ["a", "b", "c", "d", "e"]
+
+
+class InterruptedStream(EventStream):
+    """A log whose first reader gets a Ctrl-C where it would wait after two tokens."""
+
+    interrupted = False
+
+    def follow_sync(self, cursor: Cursor[Any]) -> Generator[Any, None, None]:
+        """The reader's items."""
+        for count, item in enumerate(super().follow_sync(cursor), start=1):
+            yield item
+            if count == 2 and not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+
+
+class InterruptedRun(ScriptedRun):
+    """A query over such a log."""
+
+    make_stream = InterruptedStream
 
 
 def live() -> LiveResponse:
@@ -75,13 +98,21 @@ def test_an_iterator_at_its_end_stays_there() -> None:
     assert batches == [["a", "b"], ["c", "d"], ["e"]]
 
 
-def test_another_thread_starts_over() -> None:
-    """Another thread begins at the start, and this one goes on."""
+def test_another_thread_goes_on() -> None:
+    """A reader in another thread goes on where the last one was left."""
     response = live()
     next(response.response_gen)
     with ThreadPoolExecutor() as pool:
         other = pool.submit(lambda: list(response.response_gen)).result(PATIENCE)
-    assert (other, list(response.response_gen)) == (TOKENS, TOKENS[1:])
+    assert other == TOKENS[1:]
+
+
+def test_a_reader_beside_an_open_one_starts_over() -> None:
+    """A reader that begins while another is open reads from the start, and takes nothing away."""
+    response = live()
+    tokens = response.response_gen
+    next(tokens)
+    assert (list(response.response_gen), list(tokens)) == (TOKENS, TOKENS[1:])
 
 
 def test_a_loop_in_another_thread_starts_over() -> None:
@@ -92,15 +123,15 @@ def test_a_loop_in_another_thread_starts_over() -> None:
         assert pool.submit(list, tokens).result(PATIENCE) == TOKENS
 
 
-def test_another_task_starts_over() -> None:
-    """Another task of the same thread begins at the start, in a sync response too."""
+def test_another_task_goes_on() -> None:
+    """A reader in a task goes on where one in no task was left, in a sync response too."""
     response = live()
     next(response.response_gen)
 
     async def read() -> list[str]:
         return list(response.response_gen)
 
-    assert asyncio.run(read()) == TOKENS
+    assert asyncio.run(read()) == TOKENS[1:]
 
 
 def test_a_pool_reads_one_iterator() -> None:
@@ -127,11 +158,11 @@ def test_a_pool_reads_an_iterator_of_another_thread() -> None:
 
 
 def test_a_closed_iterator_is_at_its_end() -> None:
-    """Closing the iterator ends it, as upstream's, and the response can be read again."""
+    """Closing the iterator ends it, as upstream's, and the next one goes on where it stopped."""
     response = live()
     with closing(response.response_gen) as tokens:
         next(tokens)
-    assert (list(tokens), list(response.response_gen)) == ([], TOKENS)
+    assert (list(tokens), list(response.response_gen)) == ([], TOKENS[1:])
 
 
 def test_closing_the_iterator_stops_no_query() -> None:
@@ -158,18 +189,7 @@ def test_throw_closes_and_raises() -> None:
 
 def test_an_interrupted_reader_goes_on() -> None:
     """A reader that Ctrl-C took out of its wait goes on where it was, and loses nothing."""
-
-    class Run(ScriptedRun):
-        interrupted = False
-
-        def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
-            for token in super().tokens_sync(after):
-                if token == "c" and not self.interrupted:
-                    self.interrupted = True
-                    raise KeyboardInterrupt
-                yield token
-
-    run = Run(*TOKENS)
+    run = InterruptedRun(*TOKENS)
     run.finish()
     response = LiveResponse(run)
     found: list[str] = []
@@ -178,28 +198,42 @@ def test_an_interrupted_reader_goes_on() -> None:
     assert found + list(response.response_gen) == TOKENS
 
 
-def test_a_place_that_is_waited_in_cannot_be_closed() -> None:
+def test_an_interrupted_iterator_goes_on() -> None:
+    """The iterator itself goes on, too, where Ctrl-C took its reader out of the wait."""
+    run = InterruptedRun(*TOKENS)
+    run.finish()
+    tokens = LiveResponse(run).response_gen
+    found: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(tokens)
+    assert found + list(tokens) == TOKENS
+
+
+def test_an_iterator_that_is_waited_in_cannot_be_closed() -> None:
     """Closing an iterator that another thread waits in is refused, as a generator does."""
-    refused: list[str] = []
-
-    class Run(ScriptedRun):
-        def tokens_sync(self, after: int = 0) -> Generator[str, None, None]:
-            with pytest.raises(ValueError, match="already executing") as caught:
-                place.close()
-            refused.append(str(caught.value))
-            yield from super().tokens_sync(after)
-
-    place = Position(Run("a"))
-    assert (place.next(), refused) == ("a", ["generator already executing"])
+    run = ScriptedRun()
+    tokens = LiveResponse(run).response_gen
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, tokens)
+        while not run.stream.backpressure.cursors:
+            time.sleep(0)
+        with pytest.raises(ValueError, match="already executing"):
+            tokens.close()
+        run.say("a")
+        assert waiting.result(PATIENCE) == "a"
 
 
 @given(st.lists(st.integers(1, 4), max_size=8))
 def test_loops_that_are_left_lose_nothing(counts: list[int]) -> None:
-    """However often loops are left and begun, the tokens are the answer's, over and over."""
+    """Loops that are left go on where the last one stopped; after the end each starts over."""
     response = live()
-    found = [token for count in counts for token in islice(response.response_gen, count)]
-    # A loop that is left at the last token has not seen the end: the next one sees just that.
-    assert "".join(found) in "".join(TOKENS) * (len(counts) + 1)
+    at, over = 0, False
+    for count in counts:
+        expected = TOKENS[at : at + count]
+        assert list(islice(response.response_gen, count)) == expected
+        # A loop that is left at the last token has not seen the end: the next one sees just that.
+        over = over or len(expected) < count
+        at = 0 if over else at + count
 
 
 # In tasks
@@ -265,12 +299,12 @@ async def test_two_tasks_cannot_wait_in_one_place() -> None:
 
 
 async def test_a_closed_async_iterator_is_at_its_end() -> None:
-    """Closing the iterator ends it, and the response can be read again."""
+    """Closing the iterator ends it, and the next one goes on where it stopped."""
     response = alive()
     async with aclosing(response.response_gen) as tokens:
         await anext(tokens)
     assert [token async for token in tokens] == []
-    assert [token async for token in response.response_gen] == TOKENS
+    assert [token async for token in response.response_gen] == TOKENS[1:]
 
 
 async def test_asend_gives_the_next() -> None:
@@ -284,3 +318,65 @@ async def test_athrow_closes_and_raises() -> None:
     with pytest.raises(KeyError):
         await tokens.athrow(KeyError("x"))
     assert [token async for token in tokens] == []
+
+
+# Both
+
+
+def test_a_sync_response_is_read_by_a_task() -> None:
+    """`async for` over the readers of a sync response gives what `for` gives."""
+    response = LiveResponse(finished_run(*TOKENS))
+
+    async def read(tokens: AsyncIterable[Any]) -> list[Any]:
+        return [token async for token in tokens]
+
+    assert asyncio.run(read(response.response_gen)) == TOKENS
+    assert asyncio.run(read(response.read())) == TOKENS
+    assert asyncio.run(read(response.events())) == list(response.events())
+
+
+def test_an_async_response_is_read_in_a_thread() -> None:
+    """`for` over the readers of an async response gives what `async for` gives."""
+    response = alive()
+    assert list(response.response_gen) == list(response.read()) == TOKENS
+    assert len(list(response.events())) == len(TOKENS) + 2
+
+
+async def test_a_loop_does_not_wait_for_itself() -> None:
+    """`for` on the event loop that writes the answer is refused instead of waiting for ever."""
+    run = ScriptedRun()
+    run.stream.written_on(asyncio.get_running_loop(), run.stop)
+    with pytest.raises(RuntimeError, match="event loop"):
+        next(iter(AsyncLiveResponse(run).events()))
+
+
+@pytest.mark.parametrize("make", [LiveResponse, AsyncLiveResponse])
+async def test_assigned_tokens_are_read_by_tasks_and_threads(make: Any) -> None:
+    """Tokens that were put in the place of the query's are read both ways, too."""
+    response: Any = make(finished_run())
+    setattr(response, "response_gen", iter(TOKENS))  # noqa: B010 # it reads as something else
+    assert [token async for token in response.response_gen] == TOKENS
+    assert list(response.response_gen) == TOKENS
+
+
+async def test_assigned_async_tokens_are_not_waited_for() -> None:
+    """`for` over async tokens that were not pulled says so instead of blocking."""
+    response = alive()
+
+    async def tokens() -> AsyncGenerator[str, None]:
+        yield "a"
+
+    response.response_gen = tokens()
+    with pytest.raises(RuntimeError, match="async for"):
+        list(response.read())
+
+
+async def test_both_scopes_stop_the_query() -> None:
+    """`with` and `async with` stop the query of either response."""
+    run, other = ScriptedRun("a"), ScriptedRun("a")
+    with AsyncLiveResponse(run):
+        pass
+    async with LiveResponse(other):
+        pass
+    assert run.done
+    assert other.done
