@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from llama_index_streaming_ext.errors import (
     ContentFiltered,
@@ -118,6 +118,18 @@ class LLMCall:
         if self.site is not None:
             self.site.wait_for_room_sync(lead)
 
+    # It is a context: an error that leaves it is raised as what it means, and the call is over.
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is not None and (said := self.failed(error)) is not error:
+                raise said from error
+        finally:
+            self.over()
+
     # The beginning
 
     async def begin(self) -> None:
@@ -160,17 +172,8 @@ class LLMCall:
         Returns:
             What the caller is to get; None where it needs the last chunk only.
         """
-        self.last = chunk
         delta, thinking, fragments = self.reader.read(chunk)
-        if delta or thinking:
-            if self._ttft is None:
-                self._ttft = time.monotonic() - self._begun
-            self._pending_raw = chunk.raw
-            if self._tell is not None:
-                self._tell(self.id, delta, thinking, chunk.raw)
-        else:
-            # Only chunks without text say how it ended, but for the last one (see `end`).
-            self._look_at(chunk.raw)
+        self._hear(chunk, delta, thinking)
         if fragments:
             self._take_fragments(fragments)
         if self.takes_text:
@@ -178,18 +181,21 @@ class LLMCall:
         return self.reader.repaired(chunk) if self._options.repairs else chunk
 
     def take_completion(self, chunk: Any) -> Any:
-        """Take in a chunk of a completion. Returns what `take` does."""
+        """Take in a chunk of a completion, and return what `take` returns."""
+        self._hear(chunk, chunk.delta, None)
+        return None if self.takes_text else chunk
+
+    def _hear(self, chunk: Any, delta: str | None, thinking: str | None) -> None:
         self.last = chunk
-        delta = chunk.delta
-        if not delta:
-            self._look_at(chunk.raw)
-        else:
+        if delta or thinking:
             if self._ttft is None:
                 self._ttft = time.monotonic() - self._begun
             self._pending_raw = chunk.raw
             if self._tell is not None:
-                self._tell(self.id, delta, None, chunk.raw)
-        return None if self.takes_text else chunk
+                self._tell(self.id, delta or "", thinking, chunk.raw)
+        else:
+            # Only chunks without text say how it ended, but for the last one (see `end`).
+            self._look_at(chunk.raw)
 
     def take_whole(self, response: Any) -> Any:
         """Take in the answer of a call that is not streamed.
@@ -257,7 +263,7 @@ class LLMCall:
         return _whole(last, self.text)
 
     def end_completion(self) -> CompletionResponse | None:
-        """The LLM has completed the prompt. Returns and raises what `end` does."""
+        """Judge a completion that is at its end; return and raise what `end` does."""
         self._look_at(self._pending_raw)
         self._judge()
         self._whole = True
@@ -267,11 +273,11 @@ class LLMCall:
         return last.model_copy(update={"delta": last.text})
 
     def end_whole(self) -> None:
-        """An answer that is not streamed is there. Raises what `end` raises."""
+        """Judge an answer that is not streamed; raise what `end` raises."""
         self._judge()
 
     def failed(self, error: BaseException) -> BaseException:
-        """The error to raise for one that came out of the stream."""
+        """Return the error to raise for one that came out of the stream."""
         said = translated(error, self.text, self.id) if isinstance(error, Exception) else error
         if isinstance(said, ProviderFailed) and self._on_incomplete == "event":
             self._write(Incomplete(call_id=self.id, reason="failed", text=self.text))
@@ -279,7 +285,7 @@ class LLMCall:
         return said
 
     def over(self, error: BaseException | None = None) -> None:
-        """The call is over; said once."""
+        """Write once that the call is over."""
         if self._over:
             return
         self._over = True
@@ -294,23 +300,20 @@ class LLMCall:
         if error is not None and self._pending_raw is not None:
             # Some providers count up with every chunk.
             self._count(self._pending_raw)
-        if self.site is not None:
-            self.site.calls.open.pop(self.id, None)
-        self._write(
-            self._finished(self._is_partial(broken_off=broken_off, failed=error is not None))
-        )
+        partial = self._is_partial(broken_off=broken_off, failed=error is not None)
+        self._write(self._finished(partial))
 
     def broken_off(self) -> LLMCallFinished:
-        """The run has ended in the middle of the call: what is to be written of it."""
+        """Return what is to be written when the run ends in the middle of the call."""
         self._over = True
         if self._pending_raw is not None:
             self._count(self._pending_raw)
         self.finish_reason = "cancelled"
-        if self.site is not None:
-            self.site.calls.open.pop(self.id, None)
         return self._finished(partial=True)
 
     def _finished(self, partial: bool) -> LLMCallFinished:
+        if self.site is not None:
+            self.site.calls.open.pop(self.id, None)
         return LLMCallFinished(
             call_id=self.id,
             finish_reason=self.finish_reason,
