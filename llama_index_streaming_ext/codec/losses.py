@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from llama_index_streaming_ext.codec.values import Unserialisable
 from llama_index_streaming_ext.events import Event
+from llama_index_streaming_ext.upstream.event_data import DYNAMIC
 
 
 def unserialisable(event: Event) -> dict[str, Unserialisable]:
@@ -36,7 +37,7 @@ def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
 def _members(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, BaseModel):
         private = dict(value.__pydantic_private__ or {})
-        dynamic = cast("dict[str, Any]", private.pop("_data", {}))
+        dynamic = cast("dict[str, Any]", private.pop(DYNAMIC, {}))
         named = value.__dict__ | dynamic | {name[1:]: held for name, held in private.items()}
         return named.items()
     if isinstance(value, dict):

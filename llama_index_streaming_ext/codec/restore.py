@@ -31,6 +31,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from workflows.events import Event, UnreconstructedException
 
 from llama_index_streaming_ext.codec.values import KEPT_PRIVATE, MODELS, Json, Unserialisable
+from llama_index_streaming_ext.upstream.event_data import DYNAMIC
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -158,9 +159,9 @@ class Reader:
                 raise Malformed(f"{type(model).__name__} has no such attribute", name)
             held[name] = self._inside(name, data)
         if isinstance(model, Event):
-            dynamic = held and held["_data"]
+            dynamic = held and held[DYNAMIC]
             if not isinstance(dynamic, dict):
-                raise Malformed("an object was expected", "_data")
+                raise Malformed("an object was expected", DYNAMIC)
             cast("dict[str, Any]", dynamic).update(extra)
 
 

@@ -9,6 +9,7 @@ from llama_index_streaming_ext.codec.json_text import scan
 from llama_index_streaming_ext.codec.restore import new_model
 from llama_index_streaming_ext.codec.values import Json
 from llama_index_streaming_ext.events import AgentStream
+from llama_index_streaming_ext.upstream.event_data import DYNAMIC, dynamic_attributes
 
 TOKEN = "agent.stream"
 """The kind of `AgentStream`."""
@@ -45,7 +46,7 @@ def encode_token(event: AgentStream) -> bytes | None:
         or not (delta and agent)
         or state.get("tool_calls")
         or state.get("thinking_delta") is not None
-        or (event.__pydantic_private__ or {}).get("_data")
+        or dynamic_attributes(event)
     ):
         return None
     try:
@@ -73,4 +74,4 @@ def decode_token(data: bytes) -> AgentStream | None:
     }
     if state.keys() != AgentStream.__pydantic_fields__.keys():
         return None  # a version of core that this function does not know
-    return new_model(AgentStream, state, {"_data": {}})
+    return new_model(AgentStream, state, {DYNAMIC: {}})

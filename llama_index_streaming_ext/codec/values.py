@@ -52,6 +52,8 @@ from pydantic import (
 )
 from workflows.events import Event, UnreconstructedException
 
+from llama_index_streaming_ext.upstream.event_data import DYNAMIC, EXCEPTION, RESULT
+
 Json: TypeAlias = Any
 """What `json.loads` gives."""
 
@@ -60,7 +62,8 @@ MAX_DEPTH = 64
 
 _MAX_TEXT = 200
 _MAX_BITS = 2_120  # 638 digits; 640 is the lowest limit that Python lets a program set
-KEPT_PRIVATE = ("_data", "_result", "_exception")
+KEPT_PRIVATE = (DYNAMIC, RESULT, EXCEPTION)
+"""The private attributes of events that are written; no other is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Writer:
         private = model.__pydantic_private__ or {}
         for name in KEPT_PRIVATE:
             kept = private.get(name)
-            if kept is not None and not (name == "_data" and not kept):
+            if kept is not None and not (name == DYNAMIC and not kept):
                 written[name] = self.value(kept)
         return written
 

@@ -16,6 +16,8 @@ from workflows.events import (
 
 from llama_index_streaming_ext.codec import decode, encode, registered_events
 from llama_index_streaming_ext.errors import UndecodableRecord
+from llama_index_streaming_ext.events import WorkflowFailedEvent
+from llama_index_streaming_ext.upstream.event_data import dynamic_attributes
 from tests.support.codec_samples import (
     CORE_EVENTS,
     Failure,
@@ -23,6 +25,7 @@ from tests.support.codec_samples import (
     json_like,
     there_and_back,
 )
+from tests.support.paths import DATA
 
 
 @pytest.mark.parametrize(
@@ -135,3 +138,30 @@ def test_an_error_inside_of_a_users_model_comes_back() -> None:
     """Upstream's own annotation takes what the codec has built."""
     back = there_and_back(Wrapped(failure=Failure(error=ValueError("no"))))
     assert repr(back.failure.error) == "ValueError('no')"
+
+
+STORED: list[tuple[str, str]] = [
+    (kind, data) for kind, data in json.loads((DATA / "codec_records.json").read_text())
+]
+
+
+@pytest.mark.parametrize("record", STORED, ids=lambda record: record[0])
+def test_records_of_version_0_1_read_back(record: tuple[str, str]) -> None:
+    """A record that version 0.1 wrote comes back as its class, and is written the same today."""
+    kind, data = record[0], record[1].encode()
+    event = decode(kind, data)
+    assert type(event) is registered_events()[kind]
+    if isinstance(event, WorkflowFailedEvent):
+        # Reading it adds these.
+        assert (event.exception_type, event.exception_message) == ("builtins.ValueError", "no")
+        for name in ("exception_type", "exception_message", "traceback"):
+            del dynamic_attributes(event)[name]
+    # The class of `usage` has moved since; its name in a record is for people.
+    today = data.replace(b"streaming_ext.usage.Usage", b"streaming_ext.events.usage.Usage")
+    assert encode(event) == (kind, today)
+
+
+def test_every_kind_of_version_0_1_has_a_stored_record() -> None:
+    """No kind of ours or of upstream's is without a stored record."""
+    kinds = json.loads((DATA / "codec_kinds.json").read_text())
+    assert {kind for kind, _ in STORED} == set(kinds)
