@@ -26,7 +26,7 @@ from llama_index_streaming_ext.events import (
     ToolCallResult,
     ToolOutputDelta,
 )
-from llama_index_streaming_ext.testing.recording import Recording
+from llama_index_streaming_ext.testing.recording.recording import Recording
 from llama_index_streaming_ext.testing.recording.timeline import delta_of, kind_of, table
 
 LAWS = {

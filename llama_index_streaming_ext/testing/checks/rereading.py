@@ -11,7 +11,7 @@ from llama_index_streaming_ext.events import AgentStream, InternalDispatchEvent
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Record
 from llama_index_streaming_ext.testing.checks.laws import StreamLawBroken
-from llama_index_streaming_ext.testing.recording import Recording
+from llama_index_streaming_ext.testing.recording.recording import Recording
 from llama_index_streaming_ext.testing.recording.timeline import detail_of, kind_of
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from llama_index_streaming_ext import codec
 from llama_index_streaming_ext.stream.record import Record
-from llama_index_streaming_ext.testing.contracts import Unkept, check_rules, expect
+from llama_index_streaming_ext.testing.contracts.rules import Unkept, check_rules, expect
 from llama_index_streaming_ext.testing.contracts.sample_runs import SECRETS, sample_runs
 from llama_index_streaming_ext.testing.contracts.watched import clock_and_chance
 from llama_index_streaming_ext.testing.recording.timeline import kind_of

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 from llama_index_streaming_ext.log.base import EventLog
-from llama_index_streaming_ext.testing.contracts import Unkept, check_rules, expect
+from llama_index_streaming_ext.testing.contracts.rules import Unkept, check_rules, expect
 
 Log: TypeAlias = EventLog[bytes]
 _Waiter: TypeAlias = "asyncio.Future[None]"

@@ -30,7 +30,7 @@ from llama_index_streaming_ext.events import (
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.outcome import Outcome, Status
 from llama_index_streaming_ext.stream.record import Record
-from llama_index_streaming_ext.testing.recording import Origin, Recording, outcome_of
+from llama_index_streaming_ext.testing.recording.recording import Origin, Recording, outcome_of
 from llama_index_streaming_ext.testing.recording.timeline import kind_of
 
 # Upstream publishes the last event after the result: by turns of the loop, and, where it cleans up,

@@ -35,7 +35,7 @@ def test_two_threads_that_spin_do_not_hold_each_other() -> None:
 
 def test_who_polls_the_clock_sees_it_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy wait ends: where nobody waits for anything, the time passes as it really does."""
-    monkeypatch.setattr("llama_index_streaming_ext.testing.clock._CREEPS_AFTER", 0.01)
+    monkeypatch.setattr("llama_index_streaming_ext.testing.clock.virtual_clock._CREEPS_AFTER", 0.01)
     with VirtualClock():
         end = time.monotonic() + 0.05
         while time.monotonic() < end:
@@ -45,7 +45,7 @@ def test_who_polls_the_clock_sees_it_pass(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_a_loop_that_is_never_idle_sees_its_timers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that yields without end does not keep the others' timers from being due."""
-    monkeypatch.setattr("llama_index_streaming_ext.testing.clock._CREEPS_AFTER", 0.01)
+    monkeypatch.setattr("llama_index_streaming_ext.testing.clock.virtual_clock._CREEPS_AFTER", 0.01)
     with VirtualClock():
         waiting = asyncio.create_task(asyncio.sleep(0.05))
         while not waiting.done():  # noqa: ASYNC110 # it is what is tested
