@@ -45,12 +45,12 @@ class Malformed(ValueError):
         self.field = field
 
     def inside(self, name: str) -> Malformed:
-        """Give the same complaint, seen from the model that has the field `name`."""
+        """Return the same error, as seen from the model that has the field `name`."""
         return Malformed(self.reason, f"{name}.{self.field}" if self.field else name)
 
 
 class Reader:
-    """Turns JSON that a `Writer` wrote back into values. One per record.
+    """The reader of one record: it turns JSON that a `Writer` wrote back into values.
 
     Args:
         read_event: builds the event that is nested as `[kind, payload]`, with this reader.
@@ -66,7 +66,7 @@ class Reader:
         self.stand_ins = 0
 
     def value(self, data: Json) -> Any:
-        """Give the value that was written.
+        """Return the value that was written.
 
         Raises:
             Malformed: the JSON is nothing that a `Writer` writes.
@@ -96,7 +96,7 @@ class Reader:
             raise Malformed(f"'{tag}' holds something else than it should") from error
 
     def model(self, cls: type[_M], data: Json) -> _M:
-        """Give a model with the fields in `data`.
+        """Return a model with the fields in `data`.
 
         Fields are held against their annotations, but neither the model's own validators nor its
         `__init__` run: what was valid when it was written is restored, not judged again (a file
@@ -176,7 +176,7 @@ def _problem(name: str, error: Exception) -> Malformed | None:
 
 
 def new_model(cls: type[_M], state: dict[str, Any], private: dict[str, Any] | None = None) -> _M:
-    """Give a model with these fields, as pydantic's `model_construct` does.
+    """Return a model with these fields, as pydantic's `model_construct` does.
 
     `model_construct` itself is not used: it knows aliases and not names, and an event of upstream
     takes what it does not know by `__setattr__`.
@@ -268,7 +268,7 @@ _TAGS: dict[str, Callable[[Reader, Json], Any]] = {
 
 @cache
 def _adapter(cls: type[BaseModel], name: str) -> TypeAdapter[Any] | None:
-    """Give what holds a field against its annotation; None where pydantic cannot."""
+    """Return the validator of a field's annotation; None if pydantic has none."""
     field = cls.__pydantic_fields__[name]
     annotation: Any = _as_built(field.annotation)
     if annotation is field.annotation and field.metadata:
@@ -287,7 +287,7 @@ _BUILT = (Event, BaseException, BaseNode, *MODELS.values())
 
 
 def _as_built(annotation: Any) -> Any:
-    """Give an annotation in which what has been built already is tested by isinstance only.
+    """Return an annotation that only checks the class of objects that are built already.
 
     Upstream's `SerializableEvent` and `SerializableException` validate by importing the class that
     the data names. Core's models validate anew even where they are given an instance.

@@ -55,7 +55,7 @@ from workflows.events import Event, UnreconstructedException
 from llama_index_streaming_ext.upstream.event_data import DYNAMIC, EXCEPTION, RESULT
 
 Json: TypeAlias = Any
-"""What `json.loads` gives."""
+"""A JSON value, as `json.loads` returns it."""
 
 MAX_DEPTH = 64
 """Values nested deeper than this are replaced: a reader has a stack too."""
@@ -68,7 +68,7 @@ KEPT_PRIVATE = (DYNAMIC, RESULT, EXCEPTION)
 
 @dataclass(frozen=True, slots=True)
 class Unserialisable:
-    """What stands in a decoded event for a value that has no JSON form.
+    """The stand-in, in a decoded event, for a value that has no JSON form.
 
     Attributes:
         type_name: qualified name of the class of the value.
@@ -80,7 +80,7 @@ class Unserialisable:
 
 
 def qualified_name(cls: type) -> str:
-    """Give `module.Qualname`, the name that a class has in records."""
+    """Return `module.Qualname`, the name that a class has in records."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -94,7 +94,7 @@ def _marker(value: object, text: str | None = None) -> Json:
 
 
 class Writer:
-    """Turns values into JSON. One per record: it knows the path from the event to the value.
+    """The writer of one record: it turns values into JSON.
 
     Args:
         root: the event of the record.
@@ -106,7 +106,7 @@ class Writer:
         self.write_event = write_event
 
     def value(self, value: object) -> Json:
-        """Give the JSON of a value. Never raises: what cannot be written becomes a marker."""
+        """Return the JSON of a value. Never raises: what cannot be written becomes a marker."""
         if value is None or type(value) in (str, bool):
             return value
         if id(value) in self._path:
@@ -123,7 +123,7 @@ class Writer:
             self._path.discard(id(value))
 
     def model_fields(self, model: BaseModel) -> dict[str, Json]:
-        """Give the fields of a model by name, without those that upstream excludes."""
+        """Return the fields of a model by name, without those that upstream excludes."""
         state = model.__dict__
         written: dict[str, Json] = {}
         for name, field in type(model).__pydantic_fields__.items():

@@ -1,4 +1,4 @@
-"""What the demo prints, wrapped and in columns."""
+"""The output of the demo, wrapped and in columns."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class MyWorkflow(Workflow):
 
     @step
     async def step_one(self, ctx: Context, ev: StartEvent) -> FirstEvent:
-        """Say that it happens."""
+        """Report that the step runs."""
         ctx.write_event_to_stream(ProgressEvent(msg="Step one is happening"))
         return FirstEvent(first_output="First step complete.")
 
@@ -56,7 +56,7 @@ class MyWorkflow(Workflow):
 
     @step
     async def step_three(self, ctx: Context, ev: SecondEvent) -> StopEvent:
-        """Say that it happens."""
+        """Report that the step runs."""
         ctx.write_event_to_stream(ProgressEvent(msg="Step three is happening"))
         return StopEvent(result="Workflow complete.")
 

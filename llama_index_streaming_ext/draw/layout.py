@@ -51,7 +51,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a box went, in pixels from the top left corner of the picture.
+    """The place of a box, in pixels from the top left corner of the picture.
 
     Attributes:
         x: its centre.
@@ -68,7 +68,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Route:
-    """How a link runs.
+    """The way of a link.
 
     Attributes:
         path: the data of an SVG path, from source to target.
@@ -247,7 +247,7 @@ def _bands(items: list[Item], order: list[list[int]]) -> list[tuple[float, float
 def _ports(
     items: list[Item], boxes: Sequence[Box], chains: list[list[int]]
 ) -> list[tuple[float, float]]:
-    """Where each link leaves its upper and enters its lower box: side by side, uncrossed."""
+    """Return the places where links leave and enter boxes: side by side, uncrossed."""
     ports = [[0.0, 0.0] for _ in chains]
     sides: dict[tuple[int, int], list[tuple[float, int]]] = {}
     for n, chain in enumerate(chains):

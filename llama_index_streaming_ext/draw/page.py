@@ -20,7 +20,7 @@ LEGEND = {
     "external": "outside: a person or another system",
     "resource": "resource",
 }
-"""What each kind of node is called, in the order of the legend."""
+"""The name of each kind of node, in the order of the legend."""
 
 ARROWS = "<defs>{}</defs>".format(
     "".join(
@@ -128,7 +128,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Flows:
-    """What a picture shows.
+    """The content of a picture.
 
     Attributes:
         name: of the workflow.

@@ -1,4 +1,4 @@
-"""What agents do besides asking an LLM: tools at work, hand-offs."""
+"""Events of agents beside their LLM calls: tools at work, hand-offs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ToolProgress(Event):
     tool_name: str
     """The tool."""
     message: str = ""
-    """What it is doing."""
+    """The current activity, as text for people."""
     current: float | None = None
-    """How much is done, in the unit of `total`; None if it is not said."""
+    """The amount done so far, in the unit of `total`; None if it is unknown."""
     total: float | None = None
-    """How much there is to do; None if it is not known."""
+    """The amount to do in all; None if it is unknown."""
     data: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Whatever else the tool says."""
 

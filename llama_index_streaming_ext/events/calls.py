@@ -1,4 +1,4 @@
-"""What happens in an LLM call: its start and end, the arguments as they are written, what is amiss.
+"""Events of an LLM call: its start and end, arguments as they are written, problems.
 
 The text of an agent's call is core's `AgentStream`; these stand beside it. All of one call carry
 its `call_id`, which is unique in the process.
@@ -25,7 +25,7 @@ class LLMCallStarted(Event):
     agent: str | None = None
     """The agent that asks, None where it is no agent."""
     iteration: int | None = None
-    """How many times the agent has asked in this run, from 1; None where it is no agent."""
+    """The number of the agent's LLM call in this run, from 1; None if no agent makes the call."""
     model: str = ""
     """The name of the model."""
     parent_id: str | None = None
@@ -47,9 +47,9 @@ class LLMCallFinished(Event):
     ttft: float | None = None
     """Seconds from the request to the first text, thought or argument; None if there was none."""
     seconds: float = 0.0
-    """How long the call took."""
+    """The duration of the call, in seconds."""
     partial: bool = False
-    """Whether the call was broken off, so that `usage` is not all that was used."""
+    """True if the call was broken off, so that `usage` is not complete."""
 
 
 class ToolCallDelta(Event):
@@ -66,7 +66,7 @@ class ToolCallDelta(Event):
     index: int
     """The place of the call among those that the model makes at once, from 0."""
     delta: str
-    """What this piece adds to the JSON text; the first one may be empty."""
+    """The text that this piece adds to the JSON; the first piece may be empty."""
 
     _so_far: Callable[[], str] | None = PrivateAttr(default=None)
 
@@ -84,7 +84,7 @@ class ToolCallDelta(Event):
         return partial_arguments(self.text)
 
     def joined(self, so_far: Callable[[], str]) -> Self:
-        """Tell where the text up to this delta is found."""
+        """Set the source of the text up to this delta."""
         self._so_far = so_far
         return self
 
@@ -99,7 +99,7 @@ class TruncatedToolCall(Event):
     arguments: str
     """The JSON text as far as it was written."""
     retrying: bool
-    """Whether the model is told and asked again."""
+    """True if the model is told of the problem and asked again."""
 
 
 class Incomplete(Event):
@@ -110,7 +110,7 @@ class Incomplete(Event):
     reason: str
     """`length`, `refusal`, `content_filter`, `truncated` (the stream just ended), `failed`."""
     text: str = ""
-    """What there is of the answer; of a refusal, what the model says."""
+    """The text of the answer so far; the text of the refusal if the model refused."""
 
 
 class NotStreamed(Event):
@@ -123,7 +123,7 @@ class NotStreamed(Event):
 
 
 class Retrying(Event):
-    """What an agent has streamed in this call does not count: the model is asked again.
+    """The retry of an LLM call: text that the agent streamed in this call does not count.
 
     A user interface takes back what it has shown of the call.
     """
@@ -133,14 +133,14 @@ class Retrying(Event):
     agent: str = ""
     """The agent."""
     reason: str = ""
-    """What is wrong, in the words that the model is told."""
+    """The problem, in the words that the model is told."""
 
 
 class CodeDelta(Event):
     """A piece of the code that a CodeActAgent writes."""
 
     delta: str
-    """What this piece adds to the code."""
+    """The text that this piece adds to the code."""
     agent: str = ""
     """The agent that writes it."""
     tool_id: str = ""

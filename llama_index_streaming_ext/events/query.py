@@ -1,4 +1,4 @@
-"""What query engines and chat engines do: retrieval, sub-questions, inner LLM calls, the answer.
+"""Events of query and chat engines: retrieval, sub-questions, inner LLM calls, the answer.
 
 Each has a `call_id`, the work that it belongs to, and a `parent_id`, the work that this is a part
 of, so that the tree of all the work can be drawn. The root is the query itself: its `QueryStarted`
@@ -38,14 +38,14 @@ class RetrievalStarted(QueryEvent):
     """A retriever is asked."""
 
     query: str
-    """What it is asked for."""
+    """The text that is searched for."""
 
 
 class SourcesRetrieved(QueryEvent):
     """A retriever has answered. It has the `call_id` of its `RetrievalStarted`."""
 
     nodes: list[NodeWithScore]
-    """What it has found."""
+    """The nodes that were found, with their scores."""
 
 
 class SubQuestion(QueryEvent):
@@ -67,7 +67,7 @@ class SubAnswer(QueryEvent):
     question: str
     """The part."""
     answer: str | None = None
-    """What the engine says, None where it failed."""
+    """The answer of the engine; None if it failed."""
     error: str | None = None
     """Why there is no answer, None where there is one."""
 
@@ -78,7 +78,7 @@ class StepQuery(QueryEvent):
     index: int
     """The step, from 0."""
     question: str
-    """What is asked in it."""
+    """The question of this step."""
 
 
 class EngineSelected(QueryEvent):
@@ -94,7 +94,7 @@ class LLMCallDelta(QueryEvent):
     """A piece of what an inner LLM call says. It has the `call_id` of its `LLMCallStarted`."""
 
     purpose: str
-    """What the call is for: `synthesize`, `select`, `sub_questions`, `evaluate`, ..."""
+    """The purpose of the call: `synthesize`, `select`, `sub_questions`, `evaluate`, ..."""
     delta: str
     """The text that it adds."""
 
@@ -111,7 +111,7 @@ class AnswerDelta(QueryEvent):
 
 
 class PartialObject(QueryEvent):
-    """What there is so far of a structured answer (`output_cls`).
+    """The structured answer (`output_cls`) so far.
 
     It has the `call_id` of the LLM call that writes it; where none is seen, that of the query.
     """
@@ -126,7 +126,7 @@ class QueryFinished(QueryEvent, StopEvent):
     text: str
     """The whole answer."""
     sources: list[NodeWithScore] = Field(default_factory=list[NodeWithScore])
-    """What it is drawn from."""
+    """The nodes that the answer is drawn from."""
     usage: Usage | None = None
     """The tokens that the providers counted, None where they said nothing."""
 
@@ -135,7 +135,7 @@ class QueryFailed(QueryEvent, StopEvent):
     """The query failed: the last event of one that did."""
 
     error: str
-    """What was raised, as text."""
+    """The message of the error."""
     kind: str
     """The class of what was raised."""
 

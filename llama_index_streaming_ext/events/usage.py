@@ -1,4 +1,4 @@
-"""How many tokens a run has used, as far as its raw chunks say."""
+"""The number of tokens that a run used, as far as its raw chunks report it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def usage_of(raw: Any) -> Usage | None:
 
 
 def says_the_end(raw: Any) -> bool:
-    """Whether a raw chunk is known to be the last of its LLM call, or next to it.
+    """Return True if a raw chunk is known to be the last of its LLM call, or next to the last.
 
     True where it has a finish reason, or nothing but a usage, in the shapes of OpenAI, Anthropic
     and Gemini.

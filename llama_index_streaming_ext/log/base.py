@@ -1,4 +1,4 @@
-"""What a log is, whatever it is kept in."""
+"""The interface of a log, independent of its storage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EventLog(Protocol[T]):
 
     @property
     def entries(self) -> Sequence[T]:
-        """What was appended so far: the entry with number `seq` is `entries[seq - 1]`."""
+        """The entries so far: the entry with number `seq` is `entries[seq - 1]`."""
         ...
 
     @property

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class ThreadWaiter:
-    """What a thread waits with, as a task does with a future."""
+    """The means by which a thread waits, as a task does with a future."""
 
     __slots__ = ("_event",)
 
@@ -28,7 +28,7 @@ class ThreadWaiter:
         return self._event.wait(timeout)
 
     def done(self) -> bool:
-        """Whether it is done."""
+        """Return True if it is done."""
         return self._event.is_set()
 
     def set_result(self, result: None) -> None:
@@ -122,7 +122,7 @@ class MemoryLog(Generic[T]):
             return waiter
 
     def thread_waiter(self, after: int) -> ThreadWaiter | None:
-        """What `waiter` gives, for a thread instead of a loop."""
+        """Return a means for a thread to wait for the next entry; None if there is one already."""
         with self._lock:
             if self.closed or len(self.entries) > after:
                 return None
@@ -131,7 +131,7 @@ class MemoryLog(Generic[T]):
             return waiter
 
     def end_waiter(self) -> asyncio.Future[None] | None:
-        """A future of the running loop that is done when the log is closed, None if it is."""
+        """Return a future of the running loop that is done when the log closes; None if it has."""
         with self._lock:
             if self.closed:
                 return None
@@ -140,7 +140,7 @@ class MemoryLog(Generic[T]):
             return waiter
 
     def thread_end_waiter(self) -> ThreadWaiter | None:
-        """What `end_waiter` gives, for a thread instead of a loop."""
+        """Return a means for a thread to wait until the log closes; None if it has."""
         with self._lock:
             if self.closed:
                 return None

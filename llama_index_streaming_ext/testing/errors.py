@@ -1,4 +1,4 @@
-"""What the fakes raise on their own account.
+"""Errors of the fakes.
 
 StreamingError
 ├── NotServed           a fake was asked for its URL while it answers nowhere (also a RuntimeError)

@@ -1,4 +1,4 @@
-"""What the fixtures of the pytest plugin do."""
+"""The bodies of the pytest plugin's fixtures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = contextlib.nullcontext()
 
 
 class Scripted(Protocol):
-    """What the fixtures ask a fake after the test."""
+    """The part of a fake that the fixtures check after the test."""
 
     @property
     def unexpected(self) -> list[UnexpectedLLMCall]:
@@ -87,7 +87,7 @@ def virtual_clock(request: pytest.FixtureRequest) -> Generator[VirtualClock]:
 
 
 def no_llm_network(request: pytest.FixtureRequest) -> Generator[None]:
-    """Refuses connections until the test is over, unless its cassette is to be recorded."""
+    """Refuse connections until the test is over, unless its cassette is to be recorded."""
     records = request.config.option.llm_record != "none"
     with no_network() if not (records and "llm_cassette" in request.fixturenames) else NOTHING:
         yield

@@ -20,14 +20,14 @@ class Gates:
         self._opened: dict[str, Future[None]] = {}
 
     def open(self, name: str) -> None:
-        """Opens a gate for good, also for those who come later."""
+        """Open a gate for good, also for those who come later."""
         opened = self._named(name)
         with self._lock:
             if not opened.done():
                 opened.set_result(None)
 
     def wait(self, gate: Gate, timeout: float | None = None) -> None:
-        """Holds this thread until the gate is open.
+        """Hold this thread until the gate is open.
 
         Args:
             gate: the gate.
@@ -45,7 +45,7 @@ class Gates:
             _poll(gate.event, timeout)
 
     async def passed(self, gate: Gate, *, same_loop: bool = True) -> None:
-        """Holds this task until the gate is open.
+        """Hold this task until the gate is open.
 
         Args:
             gate: the gate.

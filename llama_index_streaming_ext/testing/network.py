@@ -119,7 +119,7 @@ def checked_connects(check: Callable[[str], None]) -> Generator[None]:
 
 @contextlib.contextmanager
 def _checked_anyio(check: Callable[[str], None]) -> Generator[None]:
-    """Checks at anyio's door, too: what a socket in it raises would come out as a group."""
+    """Check at anyio's door, too: what a socket in it raises would come out as a group."""
     anyio: Any = sys.modules.get("anyio")
     if anyio is None:
         yield
@@ -147,7 +147,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_here(host: str) -> bool:
-    """Whether a host is this machine, as far as can be said without asking anybody."""
+    """Return True if a host is this machine, as far as can be said without asking anybody."""
     name = host.lower().rstrip(".")
     if not _is_address(name):
         return name in ("", "localhost") or name.endswith(".localhost")

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 RESULT = pytest.StashKey[str]()
-"""How the test itself went: "passed", "failed" or "skipped"; nothing before it has run."""
+"""The result of the test: "passed", "failed" or "skipped"; not set before it has run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--llm-record`."""
+    """Add `--llm-record`."""
     parser.getgroup("llm", "recordings of LLMs").addoption(
         "--llm-record",
         choices=("none", "new", "all"),
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker."""
+    """Register the marker."""
     marker = "llm_cassette(path=None): the file of llm_cassette, relative to the test's folder"
     config.addinivalue_line("markers", marker)
 
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Notes how a test went: fixtures are silent about one that has failed already."""
+    """Note how a test went: fixtures are silent about one that has failed already."""
     report = yield
     if report.when == "call":
         item.stash[RESULT] = report.outcome

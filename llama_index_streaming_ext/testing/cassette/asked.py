@@ -19,19 +19,19 @@ class Asked:
     """One call of an LLM."""
 
     face: Face
-    """Whether messages or a prompt are to be answered."""
+    """The kind of the call: messages ("chat") or a prompt ("complete")."""
     stream: bool
-    """Whether the answer is to be streamed."""
+    """True if the answer is to be streamed."""
     messages: tuple[ChatMessage, ...]
-    """What is asked; a prompt is one message."""
+    """The messages of the request; a prompt is one message."""
     kwargs: dict[str, Any]
-    """What was passed beside."""
+    """The keyword arguments of the request."""
     json: dict[str, Any]
-    """What of it is written, made at the call: callers go on writing in their history."""
+    """The JSON of the request, made at the call because callers go on changing their history."""
 
     @classmethod
     def of(cls, face: Face, stream: bool, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Asked:
-        """Reads the arguments of an entry point.
+        """Read the arguments of an entry point.
 
         Args:
             face: which of both it is.
@@ -69,7 +69,7 @@ def _json(
 
 
 def llm_json(llm: LLM) -> dict[str, Any]:
-    """Which LLM is asked.
+    """Return the description of an LLM that a cassette keeps.
 
     Args:
         llm: the LLM.

@@ -41,7 +41,7 @@ def _field(name: str, now: Any, before: Any) -> Any:
 
 
 def grown(stored: Any, before: Any) -> Any:
-    """What `shrunk` made small, whole again.
+    """Restore a chunk that `shrunk` made small.
 
     Args:
         stored: the difference.

@@ -28,7 +28,7 @@ _seen: ContextVar[list[Call] | None] = ContextVar("calls of a structured answer"
 
 
 def note(call: Call) -> None:
-    """Notes that a call went through an entry point."""
+    """Note that a call went through an entry point."""
     if (seen := _seen.get()) is not None:
         seen.append(call)
 
@@ -53,7 +53,7 @@ def asked_for(
 
 
 class DirectTake:
-    """Records a structured answer, unless it came through an entry point after all.
+    """The recording of a structured answer that did not come through an entry point.
 
     Args:
         tape: the tape that the answer is recorded on.
@@ -68,14 +68,14 @@ class DirectTake:
         self._answer: ChatResponse | None = None
 
     def answered(self, answer: object) -> None:
-        """Takes the object."""
+        """Keep the object as the answer."""
         if isinstance(answer, BaseModel):
             said = ChatMessage(answer.model_dump_json(), role="assistant")
             self._answer = ChatResponse(message=said)
 
     @contextlib.contextmanager
     def open(self) -> Generator[None]:
-        """Records what happens inside."""
+        """Record the call that is made in the block."""
         calls: list[Call] = []
         token = _seen.set(calls)
         try:

@@ -1,4 +1,4 @@
-"""What cassettes raise on their own account.
+"""Errors of cassettes.
 
 StreamingError
 ├── CassetteMissing     there is no cassette to replay (also a FileNotFoundError)

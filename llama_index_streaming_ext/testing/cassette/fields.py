@@ -1,4 +1,4 @@
-"""What may be written to a cassette: names of fields, and which of them are kept whole.
+"""The fields that may be written to a cassette.
 
 Everything else is left out, unless its value cannot hold a secret: None, a number, an empty list.
 """
@@ -253,7 +253,7 @@ _SECRET_NAME = re.compile(
     r"|bearer|credential)"
 )
 SCRUBBED = "[scrubbed]"
-"""What stands where a secret was."""
+"""The text that replaces a secret."""
 
 
 def kept(value: Any, *, whole: bool = False) -> Any:

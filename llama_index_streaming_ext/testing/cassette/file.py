@@ -35,24 +35,24 @@ class RecordedCall:
     call: str
     """Its number; those of other processes have a prefix."""
     request: dict[str, Any]
-    """What was asked, as it was written."""
+    """The request, as it was written."""
     llm: dict[str, Any]
-    """Which LLM was asked: `class_name`, `metadata` and settings."""
+    """The LLM that was called: `class_name`, `metadata` and settings."""
     chunks: list[tuple[float, dict[str, Any]]] = field(
         default_factory=list[tuple[float, dict[str, Any]]]
     )
-    """What was answered: seconds since the request, and the chunk as it was written."""
+    """The chunks: seconds since the request, and the chunk as it was written."""
     end: dict[str, Any] | None = None
-    """How it ended; None where the recording just stops."""
+    """The end of the call; None if the recording just stops."""
 
     @property
     def complete(self) -> bool:
-        """Whether it holds all of the answer."""
+        """True if the recording holds the whole answer."""
         return self.end is not None and self.end.get("end") in ("finished", "error")
 
     @property
     def failed_at_call(self) -> bool:
-        """Whether the call itself raised, before there was a stream to read."""
+        """True if the call itself failed, before there was a stream to read."""
         return self.end is not None and bool(self.end.get("at_call"))
 
     def __repr__(self) -> str:
@@ -87,19 +87,19 @@ class Writer:
         self._lock = threading.Lock()
 
     def create(self) -> None:
-        """Begins a new file, in place of what was there."""
+        """Begin a new file, in place of what was there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(_line({"format": FORMAT, "version": VERSION}))
 
     def mend(self) -> None:
-        """Takes away a last line that is cut off, so that further ones can be appended."""
+        """Take away a last line that is cut off, so that further ones can be appended."""
         data = self.path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if whole != data:
             self.path.write_bytes(whole)
 
     def append(self, lines: Iterable[Any]) -> None:
-        """Appends lines.
+        """Append lines.
 
         Args:
             lines: JSON values.
@@ -123,7 +123,7 @@ def _line(value: Any) -> bytes:
 
 @dataclass
 class Contents:
-    """What is in a cassette."""
+    """The content of a cassette."""
 
     recordings: list[RecordedCall]
     """The calls, in the order in which they were made."""
@@ -132,7 +132,7 @@ class Contents:
 
 
 def read(path: Path) -> Contents:
-    """Reads a cassette.
+    """Read a cassette.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Which recording answers a call.
+"""The choice of the recording that answers a call.
 
 Requests match in the order in which equal ones were recorded. Not compared, because the answer
 does not depend on it or because each class says it in its own way:
@@ -49,7 +49,7 @@ def normal(request: Mapping[str, Any], model: object = None) -> dict[str, Any]:
 
 
 def key(request: Mapping[str, Any]) -> str:
-    """What two normal requests that are equal have in common."""
+    """Return a key that is the same for equal normal requests."""
     return json.dumps(request, sort_keys=True)
 
 
@@ -108,7 +108,7 @@ def _choice(choice: Any) -> Any:
 
 
 def _schema_name(kwargs: dict[str, Any]) -> Any:
-    """Takes the format that is asked for out of the arguments, and tells its name."""
+    """Take the requested format out of the arguments, and return its name."""
     for name in _FORMATS:
         asked = kwargs.pop(name, None)
         if isinstance(asked, Mapping):

@@ -135,12 +135,12 @@ class _Route:
 
     @property
     def recorder(self) -> Recorder | None:
-        """What records this call; None where it is replayed."""
+        """The recorder of this call; None if the call is replayed."""
         return self._binding.tape.recorder_for(self.asked, self.model)
 
     @property
     def replayer(self) -> Replayer:
-        """What replays this call."""
+        """The replayer of this call."""
         return self._binding.tape.replayer
 
     def call(self) -> Call:

@@ -22,7 +22,7 @@ from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 
 class Recorder:
-    """Records the calls of LLMs in one cassette. Calls may come from any thread.
+    """A recorder of LLM calls in one cassette. Calls may come from any thread.
 
     Args:
         writer: the cassette.
@@ -37,7 +37,7 @@ class Recorder:
         self._prefix = ""
 
     def take(self, llm: Any, asked: Asked) -> Take:
-        """Prepares to record a call, before it is made.
+        """Prepare to record a call, before it is made.
 
         Args:
             llm: the LLM that is asked.
@@ -60,7 +60,7 @@ class Recorder:
         self.__dict__.update(state, _numbers=itertools.count(1))
 
     def whole(self, llm: Any, asked: Asked, call: Call, ask: Callable[[], Answer]) -> Answer:
-        """Records a call that is not streamed."""
+        """Record a call that is not streamed."""
         take = self.take(llm, asked)
         with call.open(), take.open(at_call=True):
             answer = ask()
@@ -71,7 +71,7 @@ class Recorder:
     async def awhole(
         self, llm: Any, asked: Asked, call: Call, ask: Callable[[], Awaitable[Answer]]
     ) -> Answer:
-        """Records an async call that is not streamed."""
+        """Record an async call that is not streamed."""
         take = self.take(llm, asked)
         with call.open(), take.open(at_call=True):
             answer = await ask()
@@ -82,7 +82,7 @@ class Recorder:
     def stream(
         self, llm: Any, asked: Asked, call: Call, ask: Callable[[], Iterator[Answer]]
     ) -> Generator[Answer]:
-        """Records a stream, from when it is read on."""
+        """Record a stream, once it is read."""
         take = self.take(llm, asked)
         with _unless_made(call, take):
             source = ask()
@@ -104,7 +104,7 @@ class Recorder:
         call: Call,
         ask: Callable[[], Awaitable[AsyncIterator[Answer]]],
     ) -> AsyncIterator[Answer]:
-        """Records an async stream, from when it is read on."""
+        """Record an async stream, once it is read."""
         take = self.take(llm, asked)
         with _unless_made(call, take):
             source = await ask()
@@ -126,7 +126,7 @@ class Recorder:
 
 @contextlib.contextmanager
 def _unless_made(call: Call, take: Take) -> Generator[None]:
-    """Records what is raised instead of a stream."""
+    """Record an error that is raised instead of a stream."""
     try:
         yield
     except BaseException as error:
@@ -175,13 +175,13 @@ class Take:
         self._waits = False
 
     def made(self) -> None:
-        """Notes that the stream is there; it is asked for when it is read."""
+        """Note that the stream exists; the request counts from the first read."""
         self._time.pause()
         self._waits = True
 
     @contextlib.contextmanager
     def open(self, *, at_call: bool = False) -> Generator[None]:
-        """Writes the request, and how the call ends, which happens inside.
+        """Write the request, and the end of the call, which happens in the block.
 
         Args:
             at_call: whether an error is raised by the call, not by reading its stream.
@@ -206,7 +206,7 @@ class Take:
         self._end({"end": "finished"})
 
     def chunk(self, answer: Answer) -> None:
-        """Writes a chunk, as it is now: classes go on writing in theirs (U73).
+        """Write a chunk as it is now: some classes go on changing the chunks that they gave.
 
         Args:
             answer: the chunk, or the whole answer.

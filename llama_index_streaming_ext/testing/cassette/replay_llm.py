@@ -40,7 +40,7 @@ class ReplayLLM(StructuredAnswers, ABC):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What the recorded LLM said that it can do."""
+        """The abilities that the recorded LLM reported."""
         return self.described
 
     @property

@@ -53,13 +53,13 @@ class Shelf:
 
     @property
     def note(self) -> str:
-        """What is wrong with the file, for errors."""
+        """The problem of the file, for errors."""
         if self._cut_off is None:
             return ""
         return f"Its last line, {self._cut_off}, is cut off: something may be missing. "
 
     def take(self, asked: Asked, model: str | None) -> RecordedCall:
-        """Takes the recording that answers a call.
+        """Take the recording that answers a call.
 
         Args:
             asked: the call.
@@ -139,7 +139,7 @@ class Replayer:
         self._speed = speed
 
     def whole(self, asked: Asked, model: str | None, call: Call) -> Answer:
-        """Answers a call that is not streamed."""
+        """Answer a call that is not streamed."""
         with call.open():
             recording, schedule = self._begin(asked, model)
             for at, answer in recording.answers():
@@ -150,7 +150,7 @@ class Replayer:
             raise self._failure(recording)
 
     async def awhole(self, asked: Asked, model: str | None, call: Call) -> Answer:
-        """Answers an async call that is not streamed."""
+        """Answer an async call that is not streamed."""
         with call.open():
             recording, schedule = self._begin(asked, model)
             for at, answer in recording.answers():
@@ -161,7 +161,7 @@ class Replayer:
             raise self._failure(recording)
 
     def stream(self, asked: Asked, model: str | None, call: Call) -> Generator[Answer]:
-        """Answers a call, chunk by chunk; what the call itself raised is raised here."""
+        """Answer a call, chunk by chunk; an error of the call itself is raised here."""
         if self._fails_at_call(asked, model):
             self.whole(asked, model, call)
 
@@ -178,7 +178,7 @@ class Replayer:
         return gen()
 
     async def astream(self, asked: Asked, model: str | None, call: Call) -> AsyncGenerator[Answer]:
-        """Answers an async call, chunk by chunk."""
+        """Answer an async call, chunk by chunk."""
         if self._fails_at_call(asked, model):
             await self.awhole(asked, model, call)
 

@@ -36,7 +36,7 @@ class Seams:
         self._texts: dict[_Path, _Text] = {}
 
     def feed(self, line: Any, where: str) -> list[Any]:
-        """Takes a line, and returns those that can be written now, oldest first.
+        """Take a line, and return those that can be written now, oldest first.
 
         Args:
             line: the line, a JSON value.
@@ -60,7 +60,7 @@ class Seams:
         return [] if waiting else self.flush()
 
     def flush(self) -> list[Any]:
-        """Returns the lines that were held back: nothing will come after them."""
+        """Return the lines that were held back: nothing will come after them."""
         clean: list[dict[_Path, str]] = [{} for _ in self._held]
         for path, text in self._texts.items():
             for number, string in text.scrubbed():
@@ -70,13 +70,13 @@ class Seams:
         return lines
 
     def drop(self) -> None:
-        """Forgets the lines that were held back: they are not to be written."""
+        """Forget the lines that were held back: they are not to be written."""
         self._held = []
         self._texts = {}
 
 
 class _Text:
-    """What the strings at one place say together.
+    """The text of the strings at one place, joined.
 
     Attributes:
         before: the end of what was written already.
@@ -94,7 +94,7 @@ class _Text:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether it ends in what may be the beginning of a secret."""
+        """True if the text ends in a possible beginning of a secret."""
         return may_go_on(self.joined, len(self.before))
 
     def scrubbed(self) -> Iterator[tuple[int, str]]:
@@ -121,7 +121,7 @@ def _piece(text: str, begin: int, end: int, found: list[tuple[int, int]]) -> str
 
 
 def _by_name(strings: Mapping[_Path, str]) -> dict[object, str]:
-    """What the fields of one name say together: a text may be cut into blocks or messages."""
+    """Return the joined text of the fields of each name: a text may be cut into blocks."""
     found: dict[object, str] = {}
     for path, string in strings.items():
         name = path[-1] if path else None

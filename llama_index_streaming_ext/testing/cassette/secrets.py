@@ -1,4 +1,4 @@
-"""Which strings are secret: what looks like a key, and the keys that are live in this process."""
+"""The strings that are secret: text that looks like a key, and the live keys of this process."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def _begun(literal: str, characters: str) -> str:
 
 _MAY_GO_ON = re.compile(_BEGIN + "(?:" + "|".join(_begun(a, c) for a, c, _ in _SHAPES) + r")\Z")
 CONTEXT = 3
-"""How many characters before a string may decide whether it is a secret."""
+"""The number of characters before a string that can make it a secret."""
 _SHORTEST = 8
 
 
 def spans(text: str, start: int = 0) -> list[tuple[int, int]]:
-    """Where in a text the secrets are that begin at `start` or later: pairs of begin and end."""
+    """Return the begin and end of each secret in a text that begins at `start` or later."""
     return [match.span() for match in _LOOKS_SECRET.finditer(text, start)]
 
 
@@ -75,7 +75,7 @@ def scrub(text: str) -> str:
 
 
 def may_go_on(text: str, start: int = 0) -> bool:
-    """Whether a text ends in what may be a secret that begins at `start` or later."""
+    """Return True if a text ends in a possible secret that begins at `start` or later."""
     return _MAY_GO_ON.search(text, start) is not None
 
 
@@ -106,7 +106,7 @@ class LiveKeys:
         return _cached(path, keys)
 
     def check(self, text: str, where: str) -> None:
-        """Refuses a text that has a live key in it.
+        """Refuse a text that has a live key in it.
 
         Args:
             text: what is to be written.
@@ -120,7 +120,7 @@ class LiveKeys:
             raise LiveKeyFound(self._path, self._forms[found.group()], where)
 
     def may_go_on(self, text: str) -> bool:
-        """Whether a text ends in what may be the beginning of a live key."""
+        """Return True if a text ends in a possible beginning of a live key."""
         return any(_ends_in_part(text, form) for form in self._forms)
 
 

@@ -23,7 +23,7 @@ from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 _L = TypeVar("_L", bound=LLM)
 Record: TypeAlias = Literal["none", "new", "all"]
-"""What is recorded: nothing, what is not in the cassette yet, or everything anew."""
+"""The calls that are recorded: none, those that the cassette lacks, or all anew."""
 
 
 class Cassette:
@@ -102,19 +102,19 @@ class Cassette:
         return self._shelf.similar(asked)
 
     def called(self, asked: Asked) -> Call:
-        """Notes a call."""
+        """Note a call."""
         call = asked.call()
         self.calls.append(call)
         return call
 
     def recorder_for(self, asked: Asked, model: str | None) -> Recorder | None:
-        """What records a call; None where it is replayed."""
+        """Return the recorder of a call, or None if the call is replayed."""
         if self.record == "new" and self._shelf.peek(asked, model) is not None:
             return None
         return self._recorder
 
     def has_direct(self, asked: Asked, model: str | None) -> bool:
-        """Whether there is a recording of a call past the entry points."""
+        """Return True if there is a recording of a call past the entry points."""
         found = self._shelf.peek(asked, model)
         return self.record != "all" and found is not None and "direct" in found.request
 
@@ -138,7 +138,7 @@ class Cassette:
 def record_llm(
     llm: _L, path: str | os.PathLike[str], *, live_key: str | Sequence[str] | None = None
 ) -> _L:
-    """Wraps an LLM so that its calls are recorded in a new cassette.
+    """Wrap an LLM so that its calls are recorded in a new cassette.
 
     It stays what it was: `isinstance(recorded, type(llm))`, and both share their state. Recorded
     are its entry points: `chat`, `complete`, `structured_predict`, `stream_*`, `a*`, and what calls
@@ -160,7 +160,7 @@ def record_llm(
 
 
 def replay_llm(path: str | os.PathLike[str], *, speed: float = 1.0) -> ReplayLLM:
-    """Makes an LLM that answers as a cassette says, chunk by chunk and with its timing.
+    """Return an LLM that replays a cassette, chunk by chunk and with its timing.
 
     Args:
         path: the cassette.

@@ -27,11 +27,11 @@ class Stopwatch:
         self._paused = self._since
 
     def pause(self) -> None:
-        """Stops it."""
+        """Pause the watch."""
         self._paused = now()
 
     def go_on(self) -> None:
-        """Goes on where it was stopped."""
+        """Go on where the watch was paused."""
         self._since += now() - self._paused
 
     def read(self) -> float:
@@ -51,7 +51,7 @@ class Schedule:
         self._since = now()
 
     def delay(self, at: float) -> float:
-        """How many seconds from now a chunk is due.
+        """Return the number of seconds until a chunk is due.
 
         Args:
             at: its recorded offset, in seconds.
@@ -61,10 +61,10 @@ class Schedule:
         return max(0.0, self._since + at / self._speed - now())
 
     def wait(self, at: float) -> None:
-        """Waits until a chunk is due, and blocks the thread."""
+        """Wait until a chunk is due, and block the thread."""
         if delay := self.delay(at):
             time.sleep(delay)
 
     async def await_(self, at: float) -> None:
-        """Waits until a chunk is due, and lets the event loop go on."""
+        """Wait until a chunk is due, and let the event loop go on."""
         await asyncio.sleep(self.delay(at))

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from llama_index_streaming_ext.testing.cassette.fields import kept
 
 Face: TypeAlias = 'Literal["chat", "complete"]'
-"""Whether messages or a prompt are answered."""
+"""The kind of the call: messages ("chat") or a prompt ("complete")."""
 Answer: TypeAlias = "ChatResponse | CompletionResponse"
 
 _TYPE = "$type"

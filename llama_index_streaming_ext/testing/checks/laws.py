@@ -178,7 +178,7 @@ class _Calls:
             self._to_begin[name] = 1
 
     def take(self, event: AgentStream) -> bool:
-        """Whether a chunk goes on with a call of its agent, or may begin one."""
+        """Return True if a chunk goes on with a call of its agent, or may begin one."""
         name, delta, response = event.current_agent_name, event.delta, event.response
         calls = self._said.setdefault(name, [])
         for at in reversed(range(len(calls))):
@@ -192,7 +192,7 @@ class _Calls:
         return True
 
     def expected(self, event: AgentStream) -> str:
-        """What the chunk should have said."""
+        """Return the text that the chunk should have had."""
         calls = self._said.get(event.current_agent_name, [])
         said = calls[-1] if calls else ""
         return f"response={said + event.delta!r}"
@@ -236,7 +236,7 @@ def _check_called(rec: Recording, at: int, event: ToolCallResult, called: Counte
 
 
 def _has_completed(rec: Recording) -> bool:
-    """Whether the run is known to have ended, and ended well."""
+    """Return True if the run is known to have ended, and ended well."""
     ended = bool(rec.records) and rec.records[-1].terminal
     return ended and rec.outcome.status == "completed"
 

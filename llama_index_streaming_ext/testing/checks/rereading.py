@@ -98,7 +98,7 @@ def _same(one: Record, other: Record) -> bool:
 
 
 def _content(record: Record) -> Sequence[Any]:
-    """What every reader sees of a record: `raw` may come when its LLM call is over."""
+    """Return the part of a record that is the same for every reader: `raw` may come later."""
     event = record.event
     if isinstance(event, AgentStream):
         event = event.model_copy(update={"raw": None})

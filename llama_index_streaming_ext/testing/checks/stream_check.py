@@ -26,7 +26,7 @@ _LIVE_READERS = 3
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LawReport:
-    """Which laws a stream was found to keep.
+    """The laws that a stream was found to keep, and those that were not checked.
 
     Attributes:
         recording: the stream.

@@ -1,4 +1,4 @@
-"""Which threads are at work, as far as it can be seen from outside."""
+"""The threads that are at work, as far as it can be seen from outside."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def idle_threads() -> list[threading.Thread]:
 
 
 def frames_of_threads() -> dict[int, FrameType]:
-    """Where each thread is, innermost."""
+    """Return the innermost frame of each thread."""
     # On CPython before 3.11.9 two threads that ask for this stop for ever if it collects garbage
     # whose finalizer lets the other one run (gh-106883). So one asks at a time, without collecting.
     with _asking:
@@ -36,7 +36,7 @@ def frames_of_threads() -> dict[int, FrameType]:
 
 
 def is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
-    """Whether a thread has ended, or waits until another one does something for it."""
+    """Return True if a thread has ended, or waits until another one does something for it."""
     if thread.ident is None:
         return False
     frame = frames.get(thread.ident)
@@ -47,7 +47,7 @@ def is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
 
 
 def is_in(code: CodeType, thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
-    """Whether a thread is executing a function, itself or what it calls."""
+    """Return True if a thread is executing a function, itself or what it calls."""
     frame = frames.get(thread.ident or 0)
     while frame is not None:
         if frame.f_code is code:
@@ -70,7 +70,7 @@ def _waits_for_job(names: Mapping[str, Any]) -> bool:
 
 
 def _waits_for_item(frame: FrameType) -> bool:
-    """Whether it asks an empty SimpleQueue, as aiosqlite's threads do: that one has no frame."""
+    """Return True if a thread asks an empty SimpleQueue, as aiosqlite's threads do."""
     line = frame.f_lineno
     # A frame may be caught where no line of the source stands; typeshed does not know that.
     if line is None or ".get(" not in linecache.getline(frame.f_code.co_filename, line):  # pyright: ignore[reportUnnecessaryComparison]

@@ -46,7 +46,7 @@ _FOR_EVER = 366 * 86_400.0
 
 
 class VirtualClock:
-    """Lets the time of this process be virtual, as long as the block runs.
+    """Make the time of this process virtual while the block runs, so that nobody waits.
 
     A test of a 45 s timeout takes milliseconds, and durations that are binary fractions (2.0,
     0.125) come out exactly. It works on whichever asyncio loop runs in the block (selector loops:
@@ -91,11 +91,11 @@ class VirtualClock:
 
     @property
     def elapsed(self) -> float:
-        """How much time has passed since the block began, in virtual seconds."""
+        """The virtual seconds since the block began."""
         return self._elapsed
 
     def __enter__(self) -> Self:
-        """Begins: the time stands still."""
+        """Begin: the time stands still."""
         if self._active:
             raise RuntimeError("a virtual clock is active already, and there is one time only")
         self._active.append(self)
@@ -116,7 +116,7 @@ class VirtualClock:
         self._active.remove(self)
 
     def sleep(self, seconds: float, /) -> None:
-        """Stands in for `time.sleep`."""
+        """Stand in for `time.sleep`."""
         if self._over or seconds <= 0:
             _real_sleep(seconds)
             self._spun()
@@ -180,7 +180,7 @@ class VirtualClock:
     # Waiting
 
     def _spun(self) -> None:
-        """Lets the time go on for a thread that asks again and again, sleeping for 0 s between.
+        """Let the time go on for a thread that asks again and again, sleeping for 0 s between.
 
         Chat engines of LlamaIndex wait for their own thread like that.
         """
@@ -195,12 +195,12 @@ class VirtualClock:
             raise ClockHeld(self.patience, holders)
 
     def _asked_for(self, thread: int) -> float:
-        """How long a thread has done nothing but ask again, in real seconds."""
+        """Return the real seconds for which a thread has only asked again."""
         now = _real_monotonic()
         return now - self._spinning.setdefault(thread, now)
 
     def _creep(self, thread: int) -> None:
-        """Lets the time pass as it really does, for who polls a clock and waits for nothing."""
+        """Let time pass at its real speed for a thread that polls a clock and waits for nothing."""
         asked_for = self._asked_for(thread)
         if asked_for > _CREEPS_AFTER:
             with self._lock:
@@ -258,7 +258,7 @@ class VirtualClock:
                 raise ClockHeld(self.patience, holders)
 
     def _jump(self) -> bool:
-        """Moves the time to the next moment that somebody waits for, and says whether it could."""
+        """Move the time to the next moment that is waited for; return False if there is none."""
         with self._lock:
             deadlines = [p.deadline for p in self._parked.values() if p.deadline is not None]
             if not deadlines:
@@ -269,7 +269,7 @@ class VirtualClock:
             return True
 
     def _holders(self) -> list[str]:
-        """Who but this thread holds the clock, in words."""
+        """Return the other threads and loops that hold the clock, in words."""
         holders = self._at_work()
         if not holders and len(self._known) > 1:
             # A thread may have been interrupted after it took its job out of a queue, and before

@@ -19,7 +19,7 @@ asked, and what tools returned in Python."""
 
 
 class Encoder(Protocol):
-    """Turns the records of one run into the frames of a wire, for one reader.
+    """An encoder of the records of one run into the frames of a wire, for one reader.
 
     It is made once for each reader and is a deterministic fold: what it gives depends on the
     records that it was given, in order, and on nothing else. So a reader that resumes gets the
@@ -159,7 +159,7 @@ class _Checks:
             expect(end != open_.encode(last._replace(terminal=False)), said, f"{end!r} for {told}")
 
     def keeps_secrets(self) -> None:
-        """What should not leave the process does not."""
+        """Check that private data does not leave the process."""
         for name, run in self._runs.items():
             encoder = self._make()
             for record in run:
@@ -181,7 +181,7 @@ def _fold(encoder: Encoder, run: Run) -> list[bytes]:
 
 
 def _content(record: Record) -> tuple[Any, ...]:
-    """What a record holds, written down, so that it can be compared later."""
+    """Return the content of a record in a form that can be compared later."""
     event = record.event
     fields = tuple(sorted(event.__pydantic_fields_set__))
     return (*codec.encode(event, keep_response=True), fields, id(getattr(event, "raw", None)))

@@ -1,4 +1,4 @@
-"""How a contract is checked: rule by rule, each apart, and none for ever."""
+"""The check of a contract: rule by rule, each in its own thread, with a time limit."""
 
 from __future__ import annotations
 

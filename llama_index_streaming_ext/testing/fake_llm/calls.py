@@ -1,4 +1,4 @@
-"""What a fake LLM was asked, and what became of the answer."""
+"""The record of a call of a fake LLM, and of the end of its answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llama_index_streaming_ext.testing.script.request import Message, Request
 from llama_index_streaming_ext.testing.wire.items import Dialect
 
 Ending: TypeAlias = "Literal['finished', 'GeneratorExit', 'CancelledError'] | BaseException | None"
-"""How an answer ended: "finished", closed or cancelled by its reader, an error; None: not yet."""
+"""The end of an answer: "finished", closed or cancelled by its reader, an error; None: not yet."""
 
 
 class Call:
@@ -54,7 +54,7 @@ class Call:
         self._over = _future()
 
     async def ended(self) -> Ending:
-        """Waits until the answer is closed, in any thread.
+        """Wait until the answer is closed, in any thread.
 
         Returns:
             `closed_by`.
@@ -63,14 +63,14 @@ class Call:
         return self.closed_by
 
     def produced(self) -> None:
-        """Notes one more chunk."""
+        """Note one more chunk."""
         self.chunks += 1
         if self.first_chunk is None:
             self.first_chunk = _now()
 
     @contextlib.contextmanager
     def open(self) -> Generator[None]:
-        """Notes how the answer ends, which happens inside."""
+        """Note the end of the answer, which happens in the block."""
         try:
             yield
         except GeneratorExit:

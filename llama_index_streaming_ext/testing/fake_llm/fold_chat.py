@@ -27,7 +27,7 @@ from llama_index_streaming_ext.testing.fake_llm.provider_types import (
 
 
 class ChatFold:
-    """Adds up the chunks of one answer.
+    """The sum of the chunks of one answer.
 
     Args:
         faithful: whether the defects of the real class are there too (U71 to U73): its async
@@ -43,7 +43,7 @@ class ChatFold:
         self._reasoning = ""
 
     def feed(self, data: dict[str, Any]) -> ChatResponse | None:
-        """Reads one chunk.
+        """Read one chunk.
 
         Args:
             data: its payload.
@@ -92,7 +92,7 @@ class ChatFold:
 
 
 class _FirstOfDelta:
-    """Adds up calls as the real class does: in the objects of the chunks themselves (U72, U73)."""
+    """The sum of tool calls as the real class makes it: in the objects of the chunks themselves."""
 
     def __init__(self) -> None:
         self._calls: list[Any] = []
@@ -109,7 +109,7 @@ class _FirstOfDelta:
 
 
 class _EveryOfDelta:
-    """Adds up every call of every delta, in copies."""
+    """The sum of every call of every delta, in copies."""
 
     def __init__(self) -> None:
         self._calls: dict[Any, Any] = {}
@@ -176,7 +176,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def fold_chat(data: dict[str, Any]) -> ChatResponse:
-    """Reads an answer that was not streamed.
+    """Read an answer that was not streamed.
 
     Args:
         data: the JSON body.
@@ -218,7 +218,7 @@ def _logprob(said: Any) -> LogProb:
 
 
 def one_call_only(answer: ChatResponse) -> None:
-    """Keeps the first tool call, as the real class does where parallel calls are not allowed."""
+    """Keep the first tool call, as the real class does where parallel calls are not allowed."""
     blocks = answer.message.blocks
     calls = [block for block in blocks if isinstance(block, ToolCallBlock)]
     if len(calls) > 1:

@@ -37,7 +37,7 @@ _BUILT_IN = {
 
 
 class ResponsesFold:
-    """Adds up the events of one answer. Blocks are those of the event, not cumulative (U74).
+    """The sum of the events of one answer. Blocks are those of the event, not cumulative.
 
     Args:
         faithful: whether the defects of the real class are there too: arguments go to the call
@@ -63,7 +63,7 @@ class ResponsesFold:
         }
 
     def feed(self, data: dict[str, Any]) -> ChatResponse:
-        """Reads one event.
+        """Read one event.
 
         Args:
             data: its payload.
@@ -142,7 +142,7 @@ class ResponsesFold:
 def fold_response(
     data: dict[str, Any], *, faithful: bool = True, is_async: bool = False
 ) -> ChatResponse:
-    """Reads an answer that was not streamed.
+    """Read an answer that was not streamed.
 
     Args:
         data: the JSON body.
@@ -167,7 +167,7 @@ def fold_response(
 
 
 def fold_output(output: Sequence[Any], *, faithful: bool = True) -> ChatResponse:
-    """Reads the items of an answer.
+    """Read the items of an answer.
 
     Args:
         output: the items.

@@ -42,10 +42,10 @@ _Items: TypeAlias = Callable[[Turn, Request], Iterator[WireItem]]
 
 
 class Fold(Protocol):
-    """Adds up the chunks of one answer."""
+    """The sum of the chunks of one answer."""
 
     def feed(self, data: dict[str, Any]) -> ChatResponse | None:
-        """Reads one chunk; None where the real class yields nothing for it."""
+        """Read one chunk; None where the real class yields nothing for it."""
         ...
 
 
@@ -66,7 +66,7 @@ class Player:
         self._max_retries = max_retries
 
     def stream(self, fold: Fold) -> Iterator[Step]:
-        """Plays a streamed answer.
+        """Play a streamed answer.
 
         Args:
             fold: adds up its chunks.
@@ -91,7 +91,7 @@ class Player:
                 raise _error(item)
 
     def full(self, fold: Callable[[dict[str, Any]], ChatResponse]) -> Iterator[Step]:
-        """Plays an answer that is not streamed.
+        """Play an answer that is not streamed.
 
         Args:
             fold: reads its body.
@@ -110,7 +110,7 @@ class Player:
                 raise _error(item)
 
     def _begin(self, items_of: _Items) -> Generator[Step, None, Iterator[WireItem]]:
-        """Tries until an answer begins, and returns what is left of it."""
+        """Try until an answer begins, and return the rest of it."""
         while True:
             self._call.requests += 1
             turn, request = self._playback.take(self._request)
@@ -127,7 +127,7 @@ class Player:
                 return items
 
     def _again(self, item: Http | Disconnect) -> bool:
-        """Whether the real class would try again, and the script has an answer to that."""
+        """Return True if the real class would try again and the script has an answer to that."""
         retried = _SDK_RETRIES.intersection(_causes(item))
         if not retried or not self._playback.answers(self._request):
             return False

@@ -1,4 +1,4 @@
-"""Where a script is: which turn answers the next call."""
+"""The position in a script: the turn that answers the next call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Playback:
 
     @property
     def taken(self) -> int:
-        """How many calls were answered."""
+        """The number of calls that were answered."""
         return self._taken
 
     @property
@@ -46,7 +46,7 @@ class Playback:
         return [turn for i, turn in enumerate(self._turns) if i not in self._used]
 
     def take(self, request: Request) -> tuple[Turn, Request]:
-        """Takes the turn that answers a request.
+        """Take the turn that answers a request.
 
         Args:
             request: the call.
@@ -76,7 +76,7 @@ class Playback:
         return self._turns[-1] if self.repeat_last and self._turns else None
 
     def answers(self, request: Request) -> bool:
-        """Whether the script has an answer to a request."""
+        """Return True if the script has an answer to a request."""
         return self._ask is not None or self.peek(request) is not None
 
     def _answer(self, request: Request) -> Turn:

@@ -44,7 +44,7 @@ def get(said: Any, name: str, default: Any = None) -> Any:
 
 
 def put(said: Any, name: str, value: Any) -> None:
-    """Sets a field of what the provider said, be it an object or a dict."""
+    """Set a field of what the provider said, be it an object or a dict."""
     if isinstance(said, dict):
         said[name] = value
     else:
@@ -52,7 +52,7 @@ def put(said: Any, name: str, value: Any) -> None:
 
 
 def dump(said: Any) -> dict[str, Any]:
-    """What the provider said as a dict."""
+    """Return the provider's object as a dict."""
     return said.model_dump() if isinstance(said, BaseModel) else dict(said)
 
 

@@ -1,4 +1,4 @@
-"""What the copies of a fake LLM share: its script, its record and its gates."""
+"""The state that the copies of a fake LLM share: its script, its record and its gates."""
 
 from __future__ import annotations
 

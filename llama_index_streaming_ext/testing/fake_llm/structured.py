@@ -26,7 +26,7 @@ class StructuredAnswers(FunctionCallingLLM):
 
     @abstractmethod
     def _next_is_text(self, messages: Sequence[ChatMessage], *, stream: bool) -> bool:
-        """Whether to ask for JSON: the turn that answers these messages has no tool call."""
+        """Return True to ask for JSON: the turn of these messages has no tool call."""
 
     @_dispatcher.span
     def structured_predict(
@@ -36,7 +36,7 @@ class StructuredAnswers(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> BaseModel:
-        """Answers a prompt with an object."""
+        """Answer a prompt with an object."""
         messages = self._as_text(prompt, prompt_args)
         if messages is None:
             kwargs = _required(llm_kwargs)
@@ -52,7 +52,7 @@ class StructuredAnswers(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> BaseModel:
-        """Answers a prompt with an object."""
+        """Answer a prompt with an object."""
         messages = self._as_text(prompt, prompt_args)
         if messages is None:
             kwargs = _required(llm_kwargs)

@@ -1,4 +1,4 @@
-"""How tools are offered to a model, and how its calls are read."""
+"""The forms in which tools are offered to a model and its calls are read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chat_with_tools_kwargs(
     required: bool = False,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """What is passed to `chat` to offer tools.
+    """Return the keyword arguments of `chat` that offer tools.
 
     Args:
         tools: the tools.
@@ -65,7 +65,7 @@ def _choice(choice: str | dict[str, Any] | None, *, required: bool) -> str | dic
 def tool_selections(
     answer: ChatResponse, dialect: Dialect, *, required: bool = True
 ) -> list[ToolSelection]:
-    """Reads the tool calls of a chunk or an answer.
+    """Read the tool calls of a chunk or an answer.
 
     Args:
         answer: the chunk or answer.

@@ -1,4 +1,4 @@
-"""Which request gets which answer: the paths of the provider, and what it refuses."""
+"""The endpoints of the provider: the answer to each request, and the requests it refuses."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Endpoints:
 
 
 def _refuses(turn: Turn) -> bool:
-    """Whether there is no answer at all, so that clients try again."""
+    """Return True if there is no answer at all, so that clients try again."""
     real = [part for part in turn.parts if not isinstance(part, Wait | Gate)]
     return bool(real) and isinstance(real[0], Http | Disconnect)
 

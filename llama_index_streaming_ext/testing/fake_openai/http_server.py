@@ -103,7 +103,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 
 class HttpServer:
-    """Answers every request on a port with `handle`, until it is stopped.
+    """An HTTP server that answers every request on a port with `handle`, until it is stopped.
 
     Args:
         handle: called once per request, in the server's own loop.

@@ -24,7 +24,7 @@ _HINT = {
 
 @contextlib.contextmanager
 def httpx2_refused(base_url: str) -> Generator[None]:
-    """Answers what httpx2 clients send to `base_url` with an error that says what to do.
+    """Answer what httpx2 clients send to `base_url` with an error that says what to do.
 
     It is an answer and not an exception because the SDK would try again after an exception, and
     then tell of a connection error.

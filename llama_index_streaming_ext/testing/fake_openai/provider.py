@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.fake_openai.http_server import Exchange
 
 OPENAI_URL = "https://api.openai.com/v1"
-"""Where OpenAI's own API is, which is where `mock()` answers by default."""
+"""The URL of OpenAI's own API, the default of `mock()`."""
 
 _MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini")
 
@@ -101,11 +101,11 @@ class FakeOpenAI:
         return self._playback.left
 
     def open(self, gate: str) -> None:
-        """Opens the gate of that name; from any thread."""
+        """Open the gate of that name. Any thread may call it."""
         self._gates.open(gate)
 
     def wait_requests(self, count: int = 1, timeout: float = 5.0) -> list[ReceivedRequest]:
-        """Waits until so many requests were received, and returns all that were.
+        """Wait until a number of requests were received, and return all requests.
 
         Args:
             count: how many.
@@ -132,7 +132,7 @@ class FakeOpenAI:
         return Served(lambda: self._serving(host, port))
 
     def mock(self, *, base_url: str = OPENAI_URL) -> Served:
-        """Answers in process what httpx clients, sync and async, send to `base_url`.
+        """Answer in process the requests that httpx clients, sync and async, send to `base_url`.
 
         Other requests are refused, except those to this machine. An httpx2 client, which cannot
         be intercepted, gets a refusal that says so.

@@ -1,4 +1,4 @@
-"""What a fake provider was asked, and what became of the answer."""
+"""The record of a request to a fake provider, and of the end of its answer."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class ReceivedRequest:
 
     @property
     def streaming(self) -> bool:
-        """Whether a stream was asked for."""
+        """True if a stream was asked for."""
         asked: object = self.json
         return isinstance(asked, dict) and cast("dict[str, Any]", asked).get("stream") is True
 
     @property
     def ended_by(self) -> Literal["finished", "client", "server"] | None:
-        """Who ended the answer: nobody because it is whole, the client, the server, or None yet."""
+        """The end of the answer: "finished", or the side that broke it off; None if it goes on."""
         if not self._over.done():
             return None
         if self.finished is not None:

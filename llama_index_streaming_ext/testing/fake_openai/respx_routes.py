@@ -1,4 +1,4 @@
-"""Answers in process: respx takes httpx's requests, sync and async, and no socket is opened."""
+"""Answers in process: respx takes the requests of httpx clients, and no socket is opened."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from llama_index_streaming_ext.testing.wire.items import Disconnect, Gate, Wait
 from llama_index_streaming_ext.testing.wire.splitting import with_last
 
 Receive = Callable[[str, str, dict[str, str], bytes], tuple[ReceivedRequest, Steps]]
-"""Takes method, path, headers and body; gives the note of the request, and the answer."""
+"""A function of method, path, headers and body that returns the record and the answer."""
 
 _AWAITS = "fake_openai.awaits"
 
 
 @contextlib.contextmanager
 def mocked(base_url: str, receive: Receive, gates: Gates) -> Generator[None]:
-    """Answers all that httpx clients send to `base_url`, while the block runs.
+    """Answer all that httpx clients send to `base_url`, while the block runs.
 
     Requests to this machine pass through, so that local servers go on working; respx refuses any
     other.
@@ -55,7 +55,7 @@ class _Router(respx.MockRouter):
         return await super().async_handler(request)
 
     def record(self, request: httpx.Request, **kwargs: Any) -> None:
-        """Keeps nothing: a stream that the client drops has to be collected, as a socket is."""
+        """Keep nothing: a stream that the client drops has to be collected, as a socket is."""
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):

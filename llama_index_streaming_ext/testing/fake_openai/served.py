@@ -16,7 +16,7 @@ class Served(AbstractContextManager[str], AbstractAsyncContextManager[str]):
         self._entered = contextlib.ExitStack()
 
     def __enter__(self) -> str:
-        """Begins to answer."""
+        """Begin to answer."""
         return self._entered.enter_context(self._enter())
 
     def __exit__(
@@ -25,11 +25,11 @@ class Served(AbstractContextManager[str], AbstractAsyncContextManager[str]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stops answering; every connection is closed and no thread is left."""
+        """Stop answering; every connection is closed and no thread is left."""
         self._entered.close()
 
     async def __aenter__(self) -> str:
-        """Begins to answer."""
+        """Begin to answer."""
         return self.__enter__()
 
     async def __aexit__(
@@ -38,5 +38,5 @@ class Served(AbstractContextManager[str], AbstractAsyncContextManager[str]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stops answering; every connection is closed and no thread is left."""
+        """Stop answering; every connection is closed and no thread is left."""
         self._entered.close()

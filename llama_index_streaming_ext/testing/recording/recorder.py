@@ -109,7 +109,7 @@ def record_sync(source: Any, *, raise_errors: bool = False) -> Recording:
 
 
 class _Taken:
-    """What was taken from a source so far."""
+    """The items that were taken from a source so far."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -124,7 +124,7 @@ class _Taken:
 
     @property
     def over(self) -> bool:
-        """Whether it is known how the source ended."""
+        """True if it is known how the source ended."""
         return self._ending is not None
 
     def add(self, item: Any, seconds: float | None = None) -> None:
@@ -208,7 +208,7 @@ async def _record(source: Any, taken: _Taken) -> None:
 
 
 def _is_plain_awaitable(source: Any) -> TypeGuard[Awaitable[Any]]:
-    """Whether awaiting a source gives the stream; awaiting a handler gives its result."""
+    """Return True if awaiting a source gives the stream; awaiting a handler gives its result."""
     return inspect.isawaitable(source) and not hasattr(source, "stream_events")
 
 
@@ -228,7 +228,7 @@ def _way_to_follow(source: Any) -> Callable[[Any, _Taken], Awaitable[None]]:
 
 
 def _is_chat_of(source: Any, has: str, has_not: str) -> bool:
-    """Whether a chat engine's response streams in one way only; asked in the other, it hangs."""
+    """Return True if a chat engine's response streams in one way only; the other hangs."""
     return getattr(source, has, None) is not None and getattr(source, has_not, None) is None
 
 
@@ -329,17 +329,17 @@ def _status_of(error: BaseException, last: Any) -> Status:
 
 
 def _said_by(event: Event | None) -> Status | None:
-    """How a run ended, where its last event is one of upstream's own that say so."""
+    """Return the status of a run whose last event is upstream's own report of its end."""
     return next((status for cls, status in _SAID.items() if isinstance(event, cls)), None)
 
 
 def _is_same(event: Event, stop: StopEvent) -> bool:
-    """Whether a streamed event is the one that the run ended with; some runtimes give copies."""
+    """Return True if a streamed event is the last of the run; some runtimes give copies."""
     return event is stop or (type(event) is type(stop) and event == stop)
 
 
 def _ending_said(last: Any) -> tuple[Status, Any, BaseException | None]:
-    """How a bare iterator ended, by its last event alone."""
+    """Return the status of a bare iterator, judged by its last event alone."""
     if isinstance(last, WorkflowFailedEvent):
         return "failed", None, last.exception
     if isinstance(last, WorkflowTimedOutEvent):

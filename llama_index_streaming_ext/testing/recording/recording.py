@@ -17,12 +17,12 @@ from llama_index_streaming_ext.stream.snapshot import Fold, ToolCallState
 from llama_index_streaming_ext.testing.recording.timeline import delta_of, kind_of, table
 
 Origin: TypeAlias = Literal["log", "records", "handler", "events", "chunks", "text"]
-"""What was recorded: a whole log, a reader of records, the handler of an upstream workflow, a bare
+"""The recorded source: a whole log, a reader of records, an upstream workflow's handler, a bare
 iterator of events, of an LLM's chunks, or of strings."""
 
 
 class Recording:
-    """What a stream gave, when, and how it ended. `record` and `record_sync` make it.
+    """A recording of a stream: its items, their times and its end. `record` makes it.
 
     Args:
         records: what came, in order. Items that are no events (an LLM's chunks, strings) are in
@@ -68,7 +68,7 @@ class Recording:
 
     @property
     def events(self) -> list[Any]:
-        """What a plain reader sees: all but upstream's internal events."""
+        """The events that a plain reader sees: all but upstream's internal events."""
         return [
             record.event
             for record in self.records
@@ -120,7 +120,7 @@ class Recording:
 
     @property
     def error(self) -> BaseException | None:
-        """What the source raised, or would have raised had it been awaited; None if nothing."""
+        """The error that the source raised, or would raise when awaited; None without one."""
         return self.outcome.error
 
     def assert_order(self, *kinds: type[Any] | tuple[type[Any], ...]) -> None:

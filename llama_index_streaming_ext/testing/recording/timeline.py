@@ -1,4 +1,4 @@
-"""What a stream gave, as a table that people read."""
+"""A recording as a table that people read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REACH = 4
 
 
 def kind_of(item: object) -> str:
-    """What an item is, by the name of its class."""
+    """Return the name of an item's class."""
     return type(item).__name__
 
 

@@ -1,1 +1,1 @@
-"""What an LLM is to say: turns, made of parts, in order."""
+"""Scripts: the turns of an LLM, made of parts."""

@@ -25,7 +25,7 @@ class Template:
         self._plain = _made_by_builtins(self._cls)
 
     def __call__(self) -> BaseException:
-        """Makes one."""
+        """Make an error."""
         # An __init__ in Python may take other arguments than `args` says: it is passed by.
         error = self._cls(*self._args) if self._plain else self._cls.__new__(self._cls)
         error.args = self._args
@@ -39,7 +39,7 @@ def _made_by_builtins(cls: type) -> bool:
 
 
 def failure(error: object) -> Fail:
-    """Reads what `fail(...)` was given.
+    """Return the failure that the argument of `fail(...)` stands for.
 
     Raises:
         TypeError: no error can be made of it.

@@ -1,4 +1,4 @@
-"""How a turn written by hand sits on the wire: what chunks there are, and what each carries."""
+"""The framing of a scripted turn on the wire: its chunks, and the content of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class _Options:
 
     @classmethod
     def of(cls, given: Self | Mapping[str, Any] | None) -> Self:
-        """Reads options.
+        """Read options.
 
         Args:
             given: such options, a dict of some of them, or None for the defaults.
@@ -52,7 +52,7 @@ def _check_values(options: Any) -> None:
 
 @dataclass(frozen=True)
 class Framing(_Options):
-    """Where roles, calls, finish reasons and usage sit among the chunks of Chat Completions.
+    """The places of roles, calls, finish reasons and usage among the chunks of Chat Completions.
 
     The defaults are what OpenAI does; the others are what servers that are compatible with it do.
     The Responses API leaves no such choice: there it has no effect.
@@ -68,12 +68,12 @@ class Framing(_Options):
     usage: Literal["alone", "finish"] = "alone"
     """The usage: in a last chunk without choices or in the chunk that finishes."""
     reasoning: Literal["reasoning_content", "reasoning"] = "reasoning_content"
-    """What the field that holds reasoning text is called."""
+    """The name of the field that holds reasoning text."""
 
 
 @dataclass(frozen=True)
 class Envelope(_Options):
-    """What every chunk of a turn carries; fixed, so that the same script gives the same bytes."""
+    """The constant fields of every chunk, so that the same script gives the same bytes."""
 
     id: str | None = None
     """The id of the completion or response; None: `chatcmpl-fake` or `resp_fake`."""

@@ -17,7 +17,7 @@ from llama_index_streaming_ext.testing.wire.items import (
 )
 
 Pause: TypeAlias = Wait | Gate | Fail | Disconnect
-"""What can happen between two fragments of a tool call's arguments."""
+"""The parts that can stand between two fragments of a tool call's arguments."""
 Reason: TypeAlias = Literal["stop", "length", "content_filter", "tool_calls"]
 """Why the model stopped."""
 
@@ -75,7 +75,7 @@ class Parallel:
 
 @dataclass(frozen=True)
 class Usage:
-    """What the call cost."""
+    """The usage of a call, in tokens."""
 
     prompt: int
     """Tokens of the request."""
@@ -92,8 +92,8 @@ class Finish:
 
 
 Garbage: TypeAlias = Malformed | Truncated | Comment
-"""What is on the wire and no chunk."""
+"""A thing on the wire that is not a chunk."""
 Part: TypeAlias = (
     Text | Thinking | Refusal | ToolCall | Parallel | Usage | Finish | Pause | Garbage | Http
 )
-"""What a turn is made of."""
+"""A part of a turn."""

@@ -1,4 +1,4 @@
-"""What a script sees of a call: the same, whether it came through a fake LLM or over the wire."""
+"""A call as a script sees it, the same from a fake LLM and over the wire."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Request:
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Everything else that was asked for, such as `tool_choice` or `stream_options`."""
     stream: bool = True
-    """Whether the answer is to be streamed."""
+    """True if the answer is to be streamed."""
     number: int = 1
-    """Which turn of the script this call got, from 1: default tool call ids contain it."""
+    """The number of the turn that answers this call, from 1: default tool call ids contain it."""
     dialect: Dialect = "chat"
     """The wire format of the call."""
 
@@ -53,7 +53,7 @@ class Request:
 
     @property
     def include_usage(self) -> bool:
-        """Whether the answer, if streamed in Chat Completions, is to end with its usage."""
+        """True if the answer, if streamed in Chat Completions, is to end with its usage."""
         options = self.kwargs.get("stream_options")
         return isinstance(options, Mapping) and bool(
             cast("Mapping[str, Any]", options).get("include_usage")
@@ -61,12 +61,12 @@ class Request:
 
     @property
     def words(self) -> int:
-        """How many words the messages have: what a script without `usage(...)` reports."""
+        """The number of words of the messages, the default usage of a script's turn."""
         return len(re.findall(r"\S+", self.text))
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], dialect: Dialect = "chat") -> Request:
-        """Reads the JSON body of a request to the provider.
+        """Read the JSON body of a request to the provider.
 
         Args:
             body: what the client sent.

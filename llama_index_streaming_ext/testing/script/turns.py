@@ -112,7 +112,7 @@ class Turn:
 
     @classmethod
     def from_wire(cls, body: str | bytes | Mapping[str, Any], *, when: When | None = None) -> Turn:
-        """Makes a turn of what a provider answered: it is played back chunk by chunk.
+        """Make a turn of a provider's recorded answer, which is then played back chunk by chunk.
 
         Args:
             body: the body of the answer, server-sent events or JSON, of Chat Completions or of
@@ -139,7 +139,7 @@ class Turn:
         return tuple(part for group in groups for part in group if isinstance(part, ToolCall))
 
     def matches(self, request: Request) -> bool:
-        """Whether this turn may answer the request."""
+        """Return True if this turn may answer the request."""
         if self.when is None:
             return True
         if isinstance(self.when, str):

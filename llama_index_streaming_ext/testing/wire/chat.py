@@ -34,7 +34,7 @@ _Step: TypeAlias = "Delta | Finish | WireItem"
 
 
 def chat_items(turn: Turn, request: Request) -> Iterator[WireItem]:
-    """What Chat Completions sends for a turn that was written by hand.
+    """Yield the items that Chat Completions sends for a scripted turn.
 
     Args:
         turn: the answer.
@@ -239,11 +239,11 @@ class _Answer:
 
 
 _FINISH = "finish_reason"
-"""Where a delta that is also the last holds the finish reason, until it is a chunk."""
+"""The key under which the last delta holds the finish reason until it is a chunk."""
 
 
 def _finished(turn: Turn, steps: Iterator[_Step]) -> Iterator[_Step]:
-    """Ends the answer, if nothing ends it before, and puts the finish reason where it belongs."""
+    """End the answer, if nothing ends it before, and put the finish reason where it belongs."""
     said = any(isinstance(part, Finish) for part in turn.parts)
     end = () if said else (Finish(finish_reason(turn)),)  # pyright: ignore[reportArgumentType]
     held: _Step | None = None

@@ -1,4 +1,4 @@
-"""What goes over the wire, item by item: chunks, and what happens between them."""
+"""The items of the wire: chunks, and the things that happen between them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Malformed:
     """One complete server-sent event whose payload is not JSON."""
 
     text: str
-    """What stands behind `data: `."""
+    """The text behind `data: `."""
     event: str | None = None
     """The name in the `event:` line, if there is one."""
 
@@ -47,7 +47,7 @@ class Comment:
     """A keep-alive line (`: text`), which no client shows."""
 
     text: str = ""
-    """What stands behind the colon."""
+    """The text behind the colon."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Wait:
     """A pause."""
 
     seconds: float
-    """How long, in seconds."""
+    """The length of the pause, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Gate:
     """A place where the stream holds until the test opens it."""
 
     name: str
-    """What `fake.open(name)` opens."""
+    """The name for `fake.open(name)`."""
     event: asyncio.Event | threading.Event | None = field(default=None, compare=False)
     """The test's own event, where it gave one instead of a name."""
 
@@ -85,9 +85,9 @@ class Fail:
     """An error in the middle of a stream."""
 
     make: Callable[[], BaseException]
-    """Makes the error: a fresh one each time, so that no traceback is shared."""
+    """The function that makes a fresh error each time, so that no traceback is shared."""
     message: str = ""
-    """What the error says, for a wire that can only send text."""
+    """The message of the error, for a wire that can only send text."""
     provider: bool = False
     """True where the provider itself says that it failed (an error object in the stream)."""
 

@@ -32,17 +32,17 @@ class Recorded:
     dialect: Dialect
     """The wire format that it is in."""
     items: tuple[WireItem, ...] | None
-    """What was streamed; None where the answer was not."""
+    """The items of the stream; None if the answer was not streamed."""
     full: dict[str, Any] | None
     """The JSON body; None where the answer was streamed."""
     parts: tuple[Part, ...]
-    """What the answer says: for requests of the other kind, streamed or not, and format."""
+    """The content of the answer, for requests of the other kind and format."""
     envelope: dict[str, Any]
     """The ids and the like that it carries."""
 
 
 def read_body(body: str | bytes | Mapping[str, Any]) -> Recorded:
-    """Reads the body of an answer, of Chat Completions or the Responses API.
+    """Read the body of an answer, of Chat Completions or the Responses API.
 
     Args:
         body: server-sent events, or JSON (also parsed).
@@ -93,7 +93,7 @@ def _is_event(item: WireItem) -> bool:
 
 
 def _is_of_responses(item: WireItem) -> bool:
-    """Whether an item is of the Responses API; it may be an error, or cut off."""
+    """Return True if an item is of the Responses API; it may be an error, or cut off."""
     if isinstance(item, Chunk):
         kind = str(item.data.get("type", ""))
         return kind.startswith("response.") or kind == "error"
@@ -101,7 +101,7 @@ def _is_of_responses(item: WireItem) -> bool:
 
 
 def _items(body: str) -> Iterator[WireItem]:
-    """Reads events as openai's SDK does; the last, if no blank line ends it, is cut off."""
+    """Read events as openai's SDK does; the last, if no blank line ends it, is cut off."""
     event = _Event()
     for line in re.split(r"\r\n|\n|\r", body)[:-1]:
         yield from event.line(line)
@@ -120,7 +120,7 @@ class _Event:
         self._retry = False
 
     def line(self, line: str) -> Iterator[WireItem]:
-        """Reads a line; a blank one ends the event."""
+        """Read a line; a blank one ends the event."""
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:

@@ -68,7 +68,7 @@ class _Collector:
             self._made.append(_Run(kind, [delta]))
 
     def call(self, key: object, said: _Data) -> None:
-        """Begins the call of that key, if it is new."""
+        """Begin the call of that key, if it is new."""
         if key not in self._calls:
             call = _Call(said.get("name") or "", said.get("id") or said.get("call_id"))
             self._calls[key] = call

@@ -35,7 +35,7 @@ _Data: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one kind of text is written: as an item with a single part."""
+    """The form of one kind of text: an item with a single part."""
 
     prefix: str
     item: _Data
@@ -86,7 +86,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def responses_items(turn: Turn, request: Request) -> Iterator[WireItem]:
-    """What the Responses API sends for a turn that was written by hand.
+    """Yield the items that the Responses API sends for a scripted turn.
 
     Args:
         turn: the answer.
@@ -165,7 +165,7 @@ class _Answer:
         self._begun = False
 
     def part(self, part: Part) -> Iterable[WireItem]:
-        """What is sent for one part."""
+        """Yield the items for one part."""
         if isinstance(part, Text | Refusal | Thinking):
             return self._text(type(part), part.deltas)
         if isinstance(part, ToolCall | Parallel):
@@ -173,7 +173,7 @@ class _Answer:
         return () if isinstance(part, Usage | Finish) else (part,)
 
     def end(self, status: str, message: str | None = None) -> Iterator[WireItem]:
-        """What is sent at the end: completed, incomplete or failed."""
+        """Yield the items at the end: completed, incomplete or failed."""
         yield from self._begin()
         if status == "completed":
             yield from self._close()

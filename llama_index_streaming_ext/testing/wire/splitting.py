@@ -1,4 +1,4 @@
-"""Where the bytes of an answer are cut: networks cut anywhere, also inside a character."""
+"""The cutting of an answer's bytes: networks cut anywhere, also inside a character."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST = 512
 
 
 def sizes(split: Split) -> Callable[[], Iterator[int]] | None:
-    """Reads a `split` argument.
+    """Read a `split` argument.
 
     Returns:
         What makes the endless sizes, in bytes, of the pieces of one answer; None: do not cut.
@@ -50,7 +50,7 @@ def _random_sizes(source: random.Random) -> Iterator[int]:
 
 
 def cut(steps: Iterable[bytes | _T], piece_sizes: Iterator[int]) -> Iterator[bytes | _T]:
-    """Joins runs of bytes and cuts them anew; what is no bytes stays where it is.
+    """Join runs of bytes and cut them anew; other steps stay where they are.
 
     Example:
         >>> list(cut([b"abc", b"de", "wait", b"f"], itertools.repeat(2)))
