@@ -90,7 +90,7 @@ class ToolCallDelta(Event):
 
 
 class TruncatedToolCall(Event):
-    """The model was cut off in the middle of a tool call's arguments: the tool is not run (U23)."""
+    """The model was cut off in the middle of a tool call's arguments, so the tool is not run."""
 
     tool_id: str
     """The id of the call that is not run."""
@@ -103,7 +103,7 @@ class TruncatedToolCall(Event):
 
 
 class Incomplete(Event):
-    """An LLM call ended before its answer was whole, or with none (U24)."""
+    """An LLM call ended before its answer was whole, or without an answer."""
 
     call_id: str
     """The id of the call."""
@@ -114,7 +114,7 @@ class Incomplete(Event):
 
 
 class NotStreamed(Event):
-    """An LLM cannot stream, so that its answer comes in one piece (U33)."""
+    """An LLM cannot stream, so its answer comes in one piece."""
 
     call_id: str
     """The id of the call."""

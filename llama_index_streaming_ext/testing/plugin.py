@@ -1,4 +1,4 @@
-"""The pytest plugin. What its fixtures do is in `fixtures.py`, imported when one is used."""
+"""The pytest plugin. `fixtures.py` has the bodies of its fixtures, imported when one is used."""
 
 from __future__ import annotations
 
@@ -49,8 +49,16 @@ def _fixture(name: str, doc: str) -> Any:
     return pytest.fixture(name=name)(body)
 
 
-fake_llm = _fixture("fake_llm", "Makes fake LLMs: fake_llm(script, **kwargs).")
-fake_openai = _fixture("fake_openai", "Makes fakes of OpenAI: fake_openai(script, **kwargs).")
-virtual_clock = _fixture("virtual_clock", "Virtual time: nobody waits.")
-llm_cassette = _fixture("llm_cassette", "Replays or records an LLM: llm_cassette(real_llm).")
-no_llm_network = _fixture("no_llm_network", "Refuses connections to other machines.")
+fake_llm = _fixture(
+    "fake_llm", "Make fake LLMs: `fake_llm(script, **kwargs)` returns a FakeStreamingLLM."
+)
+fake_openai = _fixture(
+    "fake_openai", "Make fakes of OpenAI: `fake_openai(script, **kwargs)` returns a FakeOpenAI."
+)
+virtual_clock = _fixture(
+    "virtual_clock", "Virtual time: sleeps and timeouts take no real time. A VirtualClock."
+)
+llm_cassette = _fixture(
+    "llm_cassette", "Replay or record an LLM: `llm_cassette(real_llm)` returns the LLM to use."
+)
+no_llm_network = _fixture("no_llm_network", "Refuse connections to other machines.")

@@ -1,6 +1,6 @@
 """Chunks that repeat all that came before, written as what is new in them.
 
-A cumulative string costs quadratic space (U21). Where a string begins with the one at the same
+A cumulative string costs quadratic space. Where a string begins with the one at the same
 place in the chunk before, only the rest is written, as `{"+": rest}`.
 """
 

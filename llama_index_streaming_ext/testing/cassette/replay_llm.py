@@ -1,4 +1,4 @@
-"""The LLM that only replays."""
+"""An LLM that replays a cassette and calls nobody."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ReplayLLM(StructuredAnswers, ABC):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name of the class in payloads."""
+        """Return the name of the class in payloads."""
         return "replay_llm"
 
     @property
@@ -50,7 +50,7 @@ class ReplayLLM(StructuredAnswers, ABC):
 
     @property
     def left(self) -> list[RecordedCall]:
-        """The recordings that no call has had yet."""
+        """The recordings that no call has taken yet."""
         return bound(self).tape.left
 
     @property
@@ -61,7 +61,7 @@ class ReplayLLM(StructuredAnswers, ABC):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The tool calls of a chunk or an answer, as far as their arguments can be read."""
+        """Return the tool calls of a chunk or an answer, as far as arguments can be read."""
         return tool_selections(response, "chat", required=error_on_no_tool_call)
 
     def _prepare_chat_with_tools(

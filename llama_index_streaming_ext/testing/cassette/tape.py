@@ -27,21 +27,21 @@ Record: TypeAlias = Literal["none", "new", "all"]
 
 
 class Cassette:
-    """A file of recorded LLM calls, to record in or to replay from.
+    """A file of recorded LLM calls, to record to or to replay from.
 
     Args:
         path: the file, JSON Lines.
         record: "none": all calls are replayed, and one that was not recorded fails; "new": calls
             that are not in the cassette are made and added to it; "all": the cassette begins
             empty, and all calls are made and recorded.
-        speed: how fast it is replayed: 2.0 is twice as fast as recorded; 0 and infinity: without
-            waiting.
-        live_key: a key, or several, that must not be written; the LLM's own and those of the
-            environment (`*_API_KEY`) are known without it.
+        speed: the speed of the replay: 2.0 is twice as fast as recorded; 0 and infinity do not
+            wait.
+        live_key: a key, or several keys, that must not be written. The LLM's own keys and those
+            of the environment (`*_API_KEY`) are known anyway.
 
     Raises:
-        CassetteMissing: there is no file, and nothing is to be recorded.
-        CassetteUnreadable: the file is no cassette, or of another version.
+        CassetteMissing: there is no file, and `record` is "none".
+        CassetteUnreadable: the file is not a cassette, or of another version.
 
     Example:
         >>> cassette = Cassette("weather.jsonl", record="new")
@@ -72,7 +72,7 @@ class Cassette:
 
     @property
     def left(self) -> list[RecordedCall]:
-        """The recordings that no call has had yet."""
+        """The recordings that no call has taken yet."""
         return self._shelf.left
 
     @property
@@ -81,16 +81,16 @@ class Cassette:
         return self._shelf.mismatches
 
     def wrap(self, llm: _L) -> _L:
-        """An LLM of the same class and with the same state, whose calls go through the cassette.
+        """Return an LLM of the same class and state whose calls go through the cassette.
 
         Args:
-            llm: the LLM. Where everything is replayed it is not called, and needs no key.
+            llm: the LLM. If everything is replayed it is not called, and needs no key.
         """
         model = llm_json(llm)["metadata"].get("model_name")
         return overlaid(llm, self, model)
 
     def llm(self) -> ReplayLLM:
-        """An LLM that replays the cassette, without the one that was recorded."""
+        """Return an LLM that replays the cassette, without the LLM that was recorded."""
         first = self._shelf.first
         # Its entry points are the overlay.
         cls = cast("Callable[..., ReplayLLM]", overlay_class(ReplayLLM))
@@ -98,7 +98,7 @@ class Cassette:
         return bind(made, Binding(self, None, None))
 
     def similar(self, asked: Asked) -> RecordedCall | None:
-        """The next recording with the messages of a call."""
+        """Return the next recording with the messages of a call."""
         return self._shelf.similar(asked)
 
     def called(self, asked: Asked) -> Call:
@@ -140,15 +140,16 @@ def record_llm(
 ) -> _L:
     """Wrap an LLM so that its calls are recorded in a new cassette.
 
-    It stays what it was: `isinstance(recorded, type(llm))`, and both share their state. Recorded
-    are its entry points: `chat`, `complete`, `structured_predict`, `stream_*`, `a*`, and what calls
-    them. What a class sends past them (to count tokens, to stream structured answers) is not seen.
+    The result has the class of the LLM (`isinstance(recorded, type(llm))`) and shares its state.
+    Its entry points are recorded: `chat`, `complete`, `structured_predict`, `stream_*`, `a*`, and
+    everything that calls them. Requests that a class sends past them (to count tokens, to stream
+    structured answers) are not seen.
 
     Args:
         llm: the LLM.
         path: the cassette, a file of JSON Lines; one that is there is replaced.
-        live_key: a key, or several, that must not be written; the LLM's own and those of the
-            environment (`*_API_KEY`) are known without it.
+        live_key: a key, or several keys, that must not be written. The LLM's own keys and those
+            of the environment (`*_API_KEY`) are known anyway.
 
     Returns:
         The LLM to use instead. Its calls raise `LiveKeyFound` rather than write a live key.
@@ -164,11 +165,11 @@ def replay_llm(path: str | os.PathLike[str], *, speed: float = 1.0) -> ReplayLLM
 
     Args:
         path: the cassette.
-        speed: 2.0 is twice as fast as recorded; 0 and infinity: without waiting.
+        speed: 2.0 is twice as fast as recorded; 0 and infinity do not wait.
 
     Raises:
         CassetteMissing: there is no file.
-        CassetteUnreadable: the file is no cassette, or of another version.
+        CassetteUnreadable: the file is not a cassette, or of another version.
 
     Example:
         >>> llm = replay_llm("weather.jsonl", speed=0)

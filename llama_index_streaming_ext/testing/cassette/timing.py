@@ -18,7 +18,7 @@ def now() -> float:
 class Stopwatch:
     """The seconds since a request.
 
-    A stream that is made but not read yet has mostly not been asked for (U76), so the time
+    A stream that is made but not read yet has mostly not been requested, so the time
     between `pause()` and `go_on()` does not count.
     """
 

@@ -49,20 +49,23 @@ class VirtualClock:
     """Make the time of this process virtual while the block runs, so that nobody waits.
 
     A test of a 45 s timeout takes milliseconds, and durations that are binary fractions (2.0,
-    0.125) come out exactly. It works on whichever asyncio loop runs in the block (selector loops:
-    the default, but on Windows), and replaces none. It is for fakes in process: connecting a
-    socket raises `ConnectedOnVirtualTime`.
+    0.125) come out exactly. The clock works on every asyncio loop that runs in the block and waits
+    with a selector (the default except on Windows), and replaces no loop. It is for fakes in
+    process: connecting a socket raises `ConnectedOnVirtualTime`.
 
-    It holds while anybody works who may have something to say: a thread that was started in the
-    block, or idle when it began (of an executor, of anyio, ...), the thread that began it, and a
-    loop that watches a pipe or a socket. Who waits for another thread (a lock's condition, a
-    queue, a future, a `join`) does not hold it.
+    The clock holds while a thread or loop may still be at work: a thread that was started in the
+    block or was idle when the block began (of an executor, of anyio, ...), the thread that began
+    the block, and a loop that watches a pipe or a socket. A thread that waits for another one (by
+    a lock's condition, a queue, a future, a `join`) does not hold the clock.
 
     Args:
-        patience: how long it may be held, in real seconds, before waiting raises `ClockHeld`.
+        patience: real seconds for which the clock may be held before waiting raises `ClockHeld`.
 
     Attributes:
-        patience: the same.
+        patience: as given; it may be changed at any time.
+
+    Raises:
+        RuntimeError: another virtual clock is active, or the loop that runs cannot be moved.
 
     Example:
         >>> with VirtualClock() as clock:
@@ -110,7 +113,7 @@ class VirtualClock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Ends: the time is real again, and nobody is left waiting for the virtual one."""
+        """End: the time is real again, and nobody is left waiting for the virtual time."""
         self._patches.close()
         self._over = True
         self._active.remove(self)
@@ -213,7 +216,7 @@ class VirtualClock:
         look: Callable[[float | None], list[T]],
         selector: selectors.BaseSelector | None = None,
     ) -> list[T]:
-        """Waits, in this thread, until something has come or the time has.
+        """Wait, in this thread, until something has come or the time has.
 
         Args:
             seconds: how long, None for ever.

@@ -30,7 +30,7 @@ class ChatFold:
     """The sum of the chunks of one answer.
 
     Args:
-        faithful: whether the defects of the real class are there too (U71 to U73): its async
+        faithful: whether the defects of the real class are there too: its async
             face drops a first chunk with neither content nor tool calls, only the first call of
             a delta is read, and chunks that a reader holds change later.
         is_async: whether this is the async face.

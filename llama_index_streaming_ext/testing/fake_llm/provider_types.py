@@ -163,7 +163,7 @@ def no_answer_error() -> Exception:
 
 
 def reset_error() -> Exception:
-    """The error for a connection that broke in the middle of an answer (U75)."""
+    """The error for a connection that broke in the middle of an answer."""
     import httpx
 
     return httpx.ReadError("Connection reset by peer", request=_request())

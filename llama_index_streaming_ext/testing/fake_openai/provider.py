@@ -32,19 +32,19 @@ _MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini")
 
 
 class FakeOpenAI:
-    """OpenAI's HTTP API, answering as a script says.
+    """A fake of OpenAI's HTTP API that answers as a script says.
 
-    It speaks Chat Completions and Responses, streamed and not, and lists models. `serve()` makes
-    it a real server on this machine, `mock()` answers httpx clients in process.
+    It serves Chat Completions and Responses, streamed and not, and lists models. `serve()` starts
+    a real server on this machine; `mock()` answers httpx clients in process.
 
     Args:
-        script: what to answer: turns, or a function of the request.
+        script: the answers: turns, one for each call, or a function of the request.
         split: how the bytes of an answer are cut into writes: None (one for each event),
             `"byte"`, `"random:<seed>"`, or sizes in bytes that are gone through again and again.
         comments: whether a keep-alive comment goes before every event of a stream.
         crlf: whether the lines of a stream end in CR LF.
-        strict: whether a call more than the script has is refused (status 400, which the SDK does
-            not try again); otherwise its answer is empty.
+        strict: whether a call without a turn is refused (status 400, which the SDK does not try
+            again); otherwise its answer is empty.
         repeat_last: whether the last turn answers all calls after it.
         keep_alive: whether the server keeps a connection for further requests, as OpenAI's does.
             Off by default, because LlamaIndex's classes never close the connections that they
@@ -81,7 +81,7 @@ class FakeOpenAI:
 
     @property
     def url(self) -> str:
-        """The base URL, ending in `/v1`, of the `serve()` or `mock()` that was entered last.
+        """The base URL, ending in `/v1`, of the last `serve()` or `mock()` that was entered.
 
         Raises:
             NotServed: neither is active.
@@ -97,7 +97,7 @@ class FakeOpenAI:
 
     @property
     def left(self) -> list[Turn]:
-        """The turns that no call has had yet; a function as script has none."""
+        """The turns that no call has taken yet; empty if the script is a function."""
         return self._playback.left
 
     def open(self, gate: str) -> None:
@@ -108,11 +108,11 @@ class FakeOpenAI:
         """Wait until a number of requests were received, and return all requests.
 
         Args:
-            count: how many.
+            count: the number of requests.
             timeout: how long to wait, in seconds.
 
         Raises:
-            TimeoutError: they did not come.
+            TimeoutError: fewer requests came in that time.
         """
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
@@ -120,7 +120,7 @@ class FakeOpenAI:
             return list(self.requests)
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> Served:
-        """A real HTTP/1.1 server, in a thread of its own.
+        """Return a real HTTP/1.1 server in a thread of its own, to be entered by `with`.
 
         Args:
             host: the address to listen on.
@@ -146,10 +146,10 @@ class FakeOpenAI:
         return Served(lambda: self._mocking(base_url))
 
     def llm(self, **kwargs: Any) -> OpenAI:
-        """The real `llama_index.llms.openai.OpenAI`, pointed at this fake.
+        """Return the real `llama_index.llms.openai.OpenAI`, pointed at this fake.
 
         Args:
-            kwargs: what the class takes; they override the fake's model, URL and key.
+            kwargs: arguments of the class; they override the fake's model, URL and key.
 
         Raises:
             MissingDependency: llama-index-llms-openai is not installed.
@@ -158,10 +158,10 @@ class FakeOpenAI:
         return load("llama_index.llms.openai").OpenAI(**self._defaults() | kwargs)
 
     def responses_llm(self, **kwargs: Any) -> OpenAIResponses:
-        """The real `llama_index.llms.openai.OpenAIResponses`, pointed at this fake.
+        """Return the real `llama_index.llms.openai.OpenAIResponses`, pointed at this fake.
 
         Args:
-            kwargs: what the class takes; they override the fake's model, URL and key.
+            kwargs: arguments of the class; they override the fake's model, URL and key.
 
         Raises:
             MissingDependency: llama-index-llms-openai is not installed.

@@ -279,7 +279,7 @@ async def _follow_upstream(handler: WorkflowHandler, taken: _Taken) -> None:
 async def _until_over(
     events: AsyncGenerator[Event], result: asyncio.Future[StopEvent]
 ) -> AsyncGenerator[Event]:
-    """The events of a stream that may never end although the run has (U5)."""
+    """The events of a stream that may never end although the run has."""
     while True:
         event = asyncio.ensure_future(anext(events, None))
         try:

@@ -25,21 +25,21 @@ class Recording:
     """A recording of a stream: its items, their times and its end. `record` makes it.
 
     Args:
-        records: what came, in order. Items that are no events (an LLM's chunks, strings) are in
+        records: the records, in order. Items that are no events (an LLM's chunks, strings) are in
             records too, as their `event`.
-        outcome: how it ended; None makes one of the records.
-        times: when each record came, in seconds since the start; None takes the records' `ts`.
-        origin: what it was recorded from.
-        source: what it was recorded from, for people.
-        stream: the log that can be read again, None where there is none.
+        outcome: the end of the stream; None makes an outcome of the records.
+        times: seconds from the start to each record; None takes the records' `ts`.
+        origin: the kind of the source.
+        source: the source, described for people.
+        stream: the log that can be read again, or None.
 
     Attributes:
-        records: as given.
-        outcome: how it ended, as `handler.outcome()` says it.
-        times: as given.
-        origin: as given.
-        source: as given.
-        stream: as given.
+        records: the records, in order.
+        outcome: the end of the stream, as `handler.outcome()` reports it.
+        times: seconds from the start to each record.
+        origin: the kind of the source.
+        source: the source, described for people.
+        stream: the log that can be read again, or None.
 
     Example:
         >>> rec = await record(agent.run(user_msg="How is the weather?"))
@@ -87,7 +87,7 @@ class Recording:
 
     @property
     def ttft(self) -> float | None:
-        """Time to the first token: seconds from the start to the first delta, None without one.
+        """Time to the first token: seconds from the start to the first delta, or None.
 
         The start is that of the run where it is known (a `StreamingHandler`, an `EventStream`),
         else that of the recording.
@@ -115,7 +115,7 @@ class Recording:
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens that the provider counted, None where no chunk said any."""
+        """The tokens that the provider counted; None if no chunk reported any."""
         return self.outcome.usage
 
     @property
@@ -205,15 +205,15 @@ def outcome_of(
     started: float | None = None,
     seconds: float | None = None,
 ) -> Outcome:
-    """The outcome that records alone amount to, where nobody else says it.
+    """Return the outcome that records alone amount to.
 
     Args:
-        records: what came.
-        status: how it ended.
-        result: what it ended with.
-        error: what it raised.
+        records: the records.
+        status: the status of the end.
+        result: the result of the run.
+        error: the error that was raised.
         started: Unix seconds; None takes the first record's.
-        seconds: how long it took; None takes the last record's time.
+        seconds: the duration in seconds; None takes the last record's time.
     """
     if started is None:
         started = records[0].ts if records else 0.0
