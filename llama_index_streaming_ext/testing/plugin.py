@@ -56,7 +56,7 @@ fake_openai = _fixture(
     "fake_openai", "Make fakes of OpenAI: `fake_openai(script, **kwargs)` returns a FakeOpenAI."
 )
 virtual_clock = _fixture(
-    "virtual_clock", "Virtual time: sleeps and timeouts take no real time. A VirtualClock."
+    "virtual_clock", "Virtual time: nobody waits for sleeps and timeouts. A `VirtualClock`."
 )
 llm_cassette = _fixture(
     "llm_cassette", "Replay or record an LLM: `llm_cassette(real_llm)` returns the LLM to use."

@@ -9,8 +9,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import LLM
 
-from llama_index_streaming_ext.testing.cassette.fields import LLM_SETTINGS, REQUEST_KWARGS
-from llama_index_streaming_ext.testing.cassette.values import Face, json_of, message_json
+from llama_index_streaming_ext.testing.cassette.format.fields import LLM_SETTINGS, REQUEST_KWARGS
+from llama_index_streaming_ext.testing.cassette.format.values import Face, json_of, message_json
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
-from llama_index_streaming_ext.testing.cassette.file import RecordedCall
+from llama_index_streaming_ext.testing.cassette.format.file import RecordedCall
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 if TYPE_CHECKING:

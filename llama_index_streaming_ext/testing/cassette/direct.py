@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.binding import Tape, bound
-from llama_index_streaming_ext.testing.cassette.values import Answer
+from llama_index_streaming_ext.testing.cassette.format.values import Answer
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.binding import SLOT, Binding, Tape, bind, bound
 from llama_index_streaming_ext.testing.cassette.direct import astructured, note, structured
-from llama_index_streaming_ext.testing.cassette.values import Face
+from llama_index_streaming_ext.testing.cassette.format.values import Face
 
 if TYPE_CHECKING:
     from llama_index_streaming_ext.testing.cassette.recording import Recorder

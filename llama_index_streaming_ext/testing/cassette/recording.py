@@ -10,14 +10,14 @@ from typing import Any
 from uuid import uuid4
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked, llm_json
-from llama_index_streaming_ext.testing.cassette.cumulative import shrunk
 from llama_index_streaming_ext.testing.cassette.errors import LiveKeyFound
-from llama_index_streaming_ext.testing.cassette.failures import error_json
-from llama_index_streaming_ext.testing.cassette.file import CUMULATIVE, Writer
-from llama_index_streaming_ext.testing.cassette.seams import Seams
-from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
+from llama_index_streaming_ext.testing.cassette.format.cumulative import shrunk
+from llama_index_streaming_ext.testing.cassette.format.failures import error_json
+from llama_index_streaming_ext.testing.cassette.format.file import CUMULATIVE, Writer
+from llama_index_streaming_ext.testing.cassette.format.seams import Seams
+from llama_index_streaming_ext.testing.cassette.format.secrets import LiveKeys
+from llama_index_streaming_ext.testing.cassette.format.values import Answer, chunk_json
 from llama_index_streaming_ext.testing.cassette.timing import Stopwatch
-from llama_index_streaming_ext.testing.cassette.values import Answer, chunk_json
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 

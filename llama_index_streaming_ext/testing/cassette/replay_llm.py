@@ -14,7 +14,7 @@ from llama_index.core.tools import BaseTool
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.binding import bound
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
-from llama_index_streaming_ext.testing.cassette.file import RecordedCall
+from llama_index_streaming_ext.testing.cassette.format.file import RecordedCall
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 from llama_index_streaming_ext.testing.fake_llm.fold_chat import one_call_only
 from llama_index_streaming_ext.testing.fake_llm.structured import StructuredAnswers

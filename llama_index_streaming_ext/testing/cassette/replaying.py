@@ -10,13 +10,13 @@ from typing import Any
 
 from llama_index_streaming_ext.testing.cassette.asked import Asked
 from llama_index_streaming_ext.testing.cassette.errors import CassetteEnded, CassetteMismatch
-from llama_index_streaming_ext.testing.cassette.failures import error_of
-from llama_index_streaming_ext.testing.cassette.file import Contents, RecordedCall
+from llama_index_streaming_ext.testing.cassette.format.failures import error_of
+from llama_index_streaming_ext.testing.cassette.format.file import Contents, RecordedCall
+from llama_index_streaming_ext.testing.cassette.format.seams import Seams
+from llama_index_streaming_ext.testing.cassette.format.secrets import LiveKeys
+from llama_index_streaming_ext.testing.cassette.format.values import Answer
 from llama_index_streaming_ext.testing.cassette.match import key, nearest, normal
-from llama_index_streaming_ext.testing.cassette.seams import Seams
-from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
 from llama_index_streaming_ext.testing.cassette.timing import Schedule
-from llama_index_streaming_ext.testing.cassette.values import Answer
 from llama_index_streaming_ext.testing.fake_llm.calls import Call
 
 

@@ -14,7 +14,12 @@ from llama_index.core.llms import LLM
 from llama_index_streaming_ext.testing.cassette.asked import Asked, llm_json
 from llama_index_streaming_ext.testing.cassette.binding import Binding, bind
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMismatch
-from llama_index_streaming_ext.testing.cassette.file import Contents, RecordedCall, Writer, read
+from llama_index_streaming_ext.testing.cassette.format.file import (
+    Contents,
+    RecordedCall,
+    Writer,
+    read,
+)
 from llama_index_streaming_ext.testing.cassette.overlay import overlaid, overlay_class
 from llama_index_streaming_ext.testing.cassette.recording import Recorder, Take
 from llama_index_streaming_ext.testing.cassette.replay_llm import ReplayLLM, described_by

@@ -28,9 +28,9 @@ from llama_index_streaming_ext.testing.cassette import (
     record_llm,
     replay_llm,
 )
-from llama_index_streaming_ext.testing.cassette.cumulative import grown, shrunk
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMissing
-from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
+from llama_index_streaming_ext.testing.cassette.format.cumulative import grown, shrunk
+from llama_index_streaming_ext.testing.cassette.format.secrets import LiveKeys
 from tests.support.testing.real_classes import real
 
 LIVE = "lv-9fQ2/zX+7'kP\"w3Lm"
@@ -306,7 +306,7 @@ def test_the_key_of_an_llm_within_an_llm_is_known(tmp_path: Path) -> None:
     from llama_index.core.bridge.pydantic import BaseModel
     from llama_index.llms.openai import OpenAI
 
-    from llama_index_streaming_ext.testing.cassette.secrets import LiveKeys
+    from llama_index_streaming_ext.testing.cassette.format.secrets import LiveKeys
 
     class Answer(BaseModel):
         text: str

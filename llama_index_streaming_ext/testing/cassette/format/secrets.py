@@ -16,7 +16,7 @@ from llama_index.core.base.llms.base import BaseLLM
 from pydantic import SecretStr
 
 from llama_index_streaming_ext.testing.cassette.errors import LiveKeyFound
-from llama_index_streaming_ext.testing.cassette.fields import SCRUBBED
+from llama_index_streaming_ext.testing.cassette.format.fields import SCRUBBED
 
 _SHAPES: tuple[tuple[str, str, int], ...] = (
     # what it begins with, which characters follow, and at least how many

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.testing.cassette.fields import kept
+from llama_index_streaming_ext.testing.cassette.format.fields import kept
 
 Face: TypeAlias = 'Literal["chat", "complete"]'
 """The kind of the call: messages ("chat") or a prompt ("complete")."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
-from llama_index_streaming_ext.testing.cassette.cumulative import MORE
-from llama_index_streaming_ext.testing.cassette.fields import SCRUBBED
-from llama_index_streaming_ext.testing.cassette.secrets import (
+from llama_index_streaming_ext.testing.cassette.format.cumulative import MORE
+from llama_index_streaming_ext.testing.cassette.format.fields import SCRUBBED
+from llama_index_streaming_ext.testing.cassette.format.secrets import (
     CONTEXT,
     LiveKeys,
     may_go_on,

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from llama_index_streaming_ext.testing.cassette.errors import ReplayedError
-from llama_index_streaming_ext.testing.cassette.fields import kept
-from llama_index_streaming_ext.testing.cassette.values import json_of
+from llama_index_streaming_ext.testing.cassette.format.fields import kept
+from llama_index_streaming_ext.testing.cassette.format.values import json_of
 from llama_index_streaming_ext.testing.errors import ProviderError
 
 _MOST_CAUSES = 3

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from llama_index_streaming_ext.testing.cassette.cumulative import grown
 from llama_index_streaming_ext.testing.cassette.errors import CassetteMissing, CassetteUnreadable
-from llama_index_streaming_ext.testing.cassette.values import Answer, answer_of
+from llama_index_streaming_ext.testing.cassette.format.cumulative import grown
+from llama_index_streaming_ext.testing.cassette.format.values import Answer, answer_of
 
 FORMAT = "llama_index_streaming_ext.cassette"
 VERSION = 1
