@@ -90,7 +90,7 @@ def prepared(engine: Any, run: QueryRun, *, show_calls: bool, strict: bool, is_a
 
     def prepare(met: Any) -> Any:
         """An engine that the engine meets only while it works."""
-        copy = copy_of(met, lambda llm: in_query(llm, options), replace=_unwrapped)
+        copy = copy_of(met, lambda llm: in_query(llm, options), unwrap=_unwrapped)
         observe(copy, run.work, prepare=prepare)
         return copy
 

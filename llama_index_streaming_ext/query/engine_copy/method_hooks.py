@@ -139,19 +139,6 @@ def with_part(face: object, part: object) -> Any:
     return ObjectProxy(part, hooks_of(face), by=object.__getattribute__(face, "_face_by"))
 
 
-class _Same:
-    """A twin holds what the object holds."""
-
-    def of(self, held: Any) -> Any:
-        return held
-
-    def plain(self, held: Any) -> Any:
-        return held
-
-
-_SAME = _Same()
-
-
 def twin(obj: _T) -> _T:
     """A shallow copy of an object: it can be set otherwise, and shadows are those of its methods.
 
@@ -160,9 +147,13 @@ def twin(obj: _T) -> _T:
     if is_face(obj):
         return with_part(obj, twin(part_of(obj)))
     shape = shape_of(obj)
-    new = shape.shell(obj, _SAME)
-    shape.fill(new, obj, _SAME)
+    new = shape.new(obj, _itself)
+    shape.fill(new, obj, _itself)
     for name, held in list(state_of(new).items()):
         if isinstance(held, MethodHook):
             state_of(new)[name] = held.of(new)
     return new
+
+
+def _itself(held: Any) -> Any:
+    return held

@@ -5,27 +5,29 @@ from __future__ import annotations
 import functools
 import gc
 import threading
-from collections import OrderedDict, defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import MethodType, SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, cast
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.llms import MockLLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.memory import ChatMemoryBuffer, ChatSummaryMemoryBuffer
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import CustomQueryEngine
-from llama_index.core.tools import FunctionTool
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.tools import FunctionTool, QueryEngineTool
 from pydantic import PrivateAttr
 
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM
-from llama_index_streaming_ext.query.engine_copy.copy import copy_of, llms_of
-from llama_index_streaming_ext.query.engine_copy.discovery import Survey
+from llama_index_streaming_ext.query.engine_copy.copy import Survey, copy_of
 from llama_index_streaming_ext.testing import FakeStreamingLLM
+from tests.support.query.copies import llms_of
 from tests.support.query.core_engines import (
     CHAT_ENGINES,
     QUERY_ENGINES,
@@ -59,13 +61,36 @@ class Helper:
         return str(self.llm.complete("why?"))
 
 
-class Slotted:
-    """One without a `__dict__`."""
-
-    __slots__ = ("llm", "unset")
+class Retriever(BaseRetriever):
+    """A user's retriever."""
 
     def __init__(self, llm: Any) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType] # core's
         self.llm = llm
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return []
+
+
+class SlottedRetriever(Retriever):
+    """One with slots."""
+
+    __slots__ = ("own", "unset")
+
+    def __init__(self, llm: Any) -> None:
+        super().__init__(None)
+        self.own = llm
+
+
+class Postprocessor(BaseNodePostprocessor):
+    """A user's postprocessor."""
+
+    held: Any
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        return nodes
 
 
 @dataclass(frozen=True)
@@ -88,12 +113,6 @@ class Shelf(dict[str, Any]):
     label = "shelf"
 
 
-class ByClass:
-    """One whose LLM is its class's."""
-
-    llm: ClassVar[Any] = fake()
-
-
 @pytest.fixture
 def llm() -> FakeStreamingLLM:
     """The engine's LLM."""
@@ -112,40 +131,51 @@ def with_other(held: Any, other: Any) -> Any:
 
 
 HOLDERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "object": (Helper, lambda held: held.llm),
-    "slots": (Slotted, lambda held: held.llm),
-    "frozen": (Frozen, lambda held: held.llm),
-    "namespace": (lambda llm: SimpleNamespace(llm=llm), lambda held: held.llm),
-    "namedtuple": (lambda llm: Pair(llm, 1), lambda held: held.llm),
+    "field": (lambda llm: llm, lambda held: held),
     "list": (lambda llm: [1, llm], lambda held: held[1]),
     "tuple": (lambda llm: ([llm],), lambda held: held[0][0]),
     "dict": (lambda llm: {"a": {"b": llm}}, lambda held: held["a"]["b"]),
-    "set": (lambda llm: {Slotted(llm)}, lambda held: next(iter(held)).llm),
-    "frozenset": (lambda llm: frozenset({Slotted(llm)}), lambda held: next(iter(held)).llm),
-    "deque": (lambda llm: deque([llm], 3), lambda held: held[0]),
-    "ordered": (lambda llm: OrderedDict[str, Any](a=llm), lambda held: held["a"]),
-    "defaultdict": (lambda llm: defaultdict(list, a=llm), lambda held: held["a"]),
-    "subclass": (lambda llm: Shelf(a=llm), lambda held: held["a"]),
-    "closure": (lambda llm: lambda: llm, lambda held: held()),
-    "default": (lambda llm: lambda llm=llm: llm, lambda held: held()),
-    "keyword": (lambda llm: lambda *, llm=llm: llm, lambda held: held()),
-    "partial": (lambda llm: functools.partial(Pair, llm, n=1), lambda held: held().llm),
-    "method": (lambda llm: Helper(llm).ask, lambda held: held.__self__.llm),
-    "builtin": (lambda llm: {"a": llm}.get, lambda held: held("a")),
-    "llm_method": (lambda llm: llm.complete, lambda held: held.__self__),
-    "spanned": (
-        lambda llm: plain(llm).query,
-        lambda held: held.__self__._response_synthesizer._llm,
+    "retriever": (Retriever, lambda held: held.llm),
+    "slots": (SlottedRetriever, lambda held: held.own),
+    "postprocessor": (lambda llm: Postprocessor(held=llm), lambda held: held.held),
+    "engine": (lambda llm: Engine(held=[llm]), lambda held: held.held[0]),
+    "synthesizer": (
+        lambda llm: plain(llm)._response_synthesizer,
+        lambda held: held._llm,
     ),
-    "tool": (lambda llm: FunctionTool.from_defaults(Helper(llm).ask), lambda t: t.fn.__self__.llm),
+    "tool": (
+        lambda llm: QueryEngineTool.from_defaults(plain(llm)),
+        lambda held: held.query_engine._response_synthesizer._llm,
+    ),
     "agent": (lambda llm: FunctionAgent(llm=llm), lambda held: held.llm),
     "structured": (lambda llm: llm.as_structured_llm(Person), lambda held: held.llm),
-    "of_class": (lambda llm: _of_class(llm), lambda held: held.llm),
+}
+
+LEFT: dict[str, Callable[[Any], Any]] = {
+    "object": Helper,
+    "frozen": Frozen,
+    "namespace": lambda llm: SimpleNamespace(llm=llm),
+    "namedtuple": lambda llm: Pair(llm, 1),
+    "set": lambda llm: {Helper(llm)},
+    "deque": lambda llm: deque([llm], 3),
+    "subclass": lambda llm: Shelf(a=llm),
+    "closure": lambda llm: lambda: llm,
+    "partial": lambda llm: functools.partial(Pair, llm, n=1),
+    "method": lambda llm: Helper(llm).ask,
+    "spanned": lambda llm: plain(llm).query,
+    "function tool": lambda llm: FunctionTool.from_defaults(Helper(llm).ask),
+    "memory": lambda llm: ChatSummaryMemoryBuffer(llm=llm, token_limit=9, tokenizer_fn=str.split),
 }
 
 
-def _of_class(llm: Any) -> Any:
-    return type("Owner", (ByClass,), {"llm": llm, "__module__": "users"})()
+@pytest.mark.parametrize("name", LEFT)
+def test_objects_of_the_user_are_left_alone(
+    name: str, llm: FakeStreamingLLM, other: FakeStreamingLLM
+) -> None:
+    """Functions, and objects of classes that are not LlamaIndex's, are shared with the engine."""
+    held = LEFT[name](llm)
+    assert with_other([held, llm], other) == [held, other]
+    assert with_other([held, llm], other)[0] is held
 
 
 @pytest.mark.parametrize("name", HOLDERS)
@@ -162,69 +192,18 @@ def test_reached(name: str, llm: FakeStreamingLLM, other: FakeStreamingLLM) -> N
 def test_once_each(llm: FakeStreamingLLM) -> None:
     """One LLM in several places is wrapped once, and is one LLM in the copy."""
     wrapped: list[Any] = []
-    held = copy_of(Engine(held=[llm, Helper(llm)]), lambda llm: wrapped.append(llm) or fake()).held
+    engine = Engine(held=[llm, Retriever(llm)])
+    held = copy_of(engine, lambda llm: wrapped.append(llm) or fake()).held
     assert wrapped == [llm]
     assert held[0] is held[1].llm
 
 
 def test_circles(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
     """Objects that hold each other do so in the copy."""
-    helper: Any = Helper(llm)
-    helper.around = ({"back": helper},)
-    copy = with_other(helper, other)
+    retriever: Any = Retriever(llm)
+    retriever.around = ({"back": retriever},)
+    copy = with_other(retriever, other)
     assert copy.around[0]["back"] is copy
-
-
-def test_recursive_function(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
-    """A function that calls itself calls its copy."""
-
-    def ask(times: int) -> list[Any]:
-        return [llm, *ask(times - 1)] if times else []
-
-    assert with_other(ask, other)(2) == [other, other]
-
-
-def test_shared_variables(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
-    """Variables that hold no LLM stay shared with the user's function."""
-    count = 0
-
-    def ask() -> Any:
-        nonlocal count
-        count += 1
-        return llm
-
-    with_other(ask, other)()
-    assert count == 1
-
-
-def test_variable_without_value(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
-    """A variable that has no value yet is no obstacle, and gets it later."""
-
-    def ask() -> list[Any]:
-        return [llm, later]
-
-    copy = with_other(ask, other)
-    with pytest.raises(NameError):
-        copy()
-    later = 1
-    assert ask() == [llm, 1]
-
-
-def test_patched_method(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
-    """A function that somebody bound to the LLM is bound to the other one, even by a known name."""
-
-    def complete(self: Any) -> Any:
-        return self
-
-    assert with_other(MethodType(complete, llm), other)() is other
-
-
-def test_method_that_the_other_lacks(llm: FakeStreamingLLM) -> None:
-    """A method that the other LLM's class does not have is the one that there was."""
-    other = MockLLM()
-    copy = with_other(llm.open, other)
-    assert copy.__self__ is other
-    assert copy.__func__ is FakeStreamingLLM.open
 
 
 def test_written_parts_are_copied() -> None:
@@ -253,7 +232,7 @@ def test_no_code_is_run(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
     """No method of a user's class is called to copy it, and a copy is not finalized."""
     ran: list[str] = []
 
-    class Touchy(Helper):
+    class Touchy(Retriever):
         def __init__(self, llm: Any) -> None:
             super().__init__(llm)
             ran.clear()
@@ -278,7 +257,7 @@ def test_no_code_is_run(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
     held = Touchy(llm)
     copy = with_other(held, other)
     assert isinstance(copy, Touchy)
-    assert copy.ask() == held.ask()
+    assert (copy.llm, held.llm) == (other, llm)
     del copy
     gc.collect()
     assert ran == []
@@ -320,13 +299,6 @@ def test_streaming_llm_is_handed_over(llm: FakeStreamingLLM) -> None:
     assert llms_of(Engine(held=inner)) == [inner]
 
 
-def test_llms_nearest_first(llm: FakeStreamingLLM, other: FakeStreamingLLM) -> None:
-    """All LLMs are told, each once, the nearest first."""
-    found = llms_of(Engine(held=[Helper(other), llm, Helper(llm)]))
-    assert [id(found_llm) for found_llm in found] == [id(llm), id(other)]
-    assert llms_of(llm) == [llm]
-
-
 @pytest.mark.parametrize("name", ["sub_question", "router_single", "tool_router", "sql_join"])
 def test_size_of_indices_does_not_matter(name: str) -> None:
     """Nodes are not looked into: an engine over a thousand is seen as one over three."""
@@ -338,9 +310,9 @@ def test_size_of_indices_does_not_matter(name: str) -> None:
 def test_rows_of_data(llm: FakeStreamingLLM) -> None:
     """Of rows of data only so many are looked into, and the LLM beside them is found first."""
     rows = [{"n": n} for n in range(30_000)]
-    survey = Survey(Engine(held=[rows, Helper(llm)]))
-    assert survey.llms == [llm]
-    assert len(survey.met) < 11_000
+    engine = Engine(held=[llm, rows])
+    assert llms_of(engine) == [llm]
+    assert with_other([llm, rows], fake())[1] is rows
 
 
 @pytest.mark.parametrize("given_", [vectors(), fake(), 1, ChatMemoryBuffer(token_limit=9)])
@@ -357,7 +329,7 @@ _shapes = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(st.text(max_size=2), inner, max_size=3)
         | st.tuples(inner, inner)
-        | st.builds(Helper, inner)
+        | st.builds(Retriever, inner)
     ),
     max_leaves=12,
 )
@@ -367,8 +339,8 @@ def _drawn(obj: Any, llm: Any) -> Any:
     """The shape of a value, with a word for the LLM."""
     if obj is llm:
         return "llm"
-    if isinstance(obj, Helper):
-        return ("helper", _drawn(obj.llm, llm))
+    if isinstance(obj, Retriever):
+        return ("retriever", _drawn(obj.llm, llm))
     if isinstance(obj, dict):
         named = cast("dict[str, Any]", obj)
         return {key: _drawn(value, llm) for key, value in named.items()}
