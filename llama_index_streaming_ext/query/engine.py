@@ -19,13 +19,13 @@ from llama_index_streaming_ext.query.answer_stream.engines import (
     stream_last_call,
 )
 from llama_index_streaming_ext.query.engine_copy.blocking import works_synchronously
-from llama_index_streaming_ext.query.execution.callers import called_by_core
 from llama_index_streaming_ext.query.execution.query_run import QueryRun
 from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, in_turn, prepared
 from llama_index_streaming_ext.query.response.query_response import QueryResponse
 from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, LiveResponse
 from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
 from llama_index_streaming_ext.threads.loops import running_loop
+from llama_index_streaming_ext.upstream.callers import called_by_core
 
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 

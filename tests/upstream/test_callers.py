@@ -1,4 +1,4 @@
-"""Who calls an engine is told by the stack: what `query/callers.py` builds on."""
+"""Who calls an engine is told by the stack: what `upstream/callers.py` builds on."""
 
 # Core's decorators and tools are not typed in full.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -12,11 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from llama_index.core import MockEmbedding, SummaryIndex
 from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.schema import TextNode
 from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index_instrumentation import get_dispatcher
 
-from llama_index_streaming_ext.query.execution.callers import called_by_core
+from llama_index_streaming_ext import StreamingQueryEngine
+from llama_index_streaming_ext.query.response.sync import LiveResponse
+from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
+from llama_index_streaming_ext.upstream.callers import called_by_core
 
 
 class Asked(CustomQueryEngine):
@@ -98,3 +103,49 @@ def test_a_person_is_told_from_core(way: str) -> None:
 def test_core_is_told_from_a_person(way: str) -> None:
     """The frame above the engine's is core's, but for spans."""
     assert BY_CORE[way]() is True
+
+
+ASK = """
+async def ask(engine, question):
+    return str(await engine.aquery(question))
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["llama_index.core.demo", "llama_index.packs.demo", "llama_index.retrievers.demo"],
+)
+async def test_the_text_of_an_answer_is_whole_in_every_module_of_llama_index(module: str) -> None:
+    """Code of a pack or an integration gets a complete response, as core's own code does."""
+    namespace: dict[str, Any] = {"__name__": module}
+    exec(compile(ASK, module, "exec"), namespace)
+    assert await namespace["ask"](_sunny(), "How is the weather?") == "It is sunny"
+
+
+def _sunny() -> StreamingQueryEngine:
+    llm = FakeStreamingLLM([Turn(text("It", " is", " sunny"))])
+    index = SummaryIndex([TextNode(text="a")], embed_model=MockEmbedding(2))
+    return StreamingQueryEngine(index.as_query_engine(llm=llm))
+
+
+class Outer(CustomQueryEngine):
+    """A user's engine, whose code asks another engine."""
+
+    inner: Any
+    seen: list[Any] = []
+
+    def custom_query(self, query_str: str) -> str:
+        """Ask the engine within, and keep its response."""
+        self.seen.append(self.inner.query(query_str))
+        return str(self.seen[-1])
+
+
+def test_code_of_users_within_cores_spans_gets_a_live_response() -> None:
+    """A custom engine and a function tool run inside core's spans and count as a person."""
+    outer = Outer(inner=_sunny(), seen=[])
+    assert str(outer.query("How is the weather?")) == "It is sunny"
+    engine = _sunny()
+    tool = FunctionTool.from_defaults(lambda: engine.query("How is the weather?"), name="ask")
+    responses = [*outer.seen, tool.call().raw_output]
+    assert [type(response) for response in responses] == [LiveResponse, LiveResponse]
+    assert str(responses[-1]) == "It is sunny"
