@@ -132,7 +132,7 @@ class Outer(CustomQueryEngine):
     """A user's engine, whose code asks another engine."""
 
     inner: Any
-    seen: list[Any] = []
+    seen: list[Any]
 
     def custom_query(self, query_str: str) -> str:
         """Ask the engine within, and keep its response."""

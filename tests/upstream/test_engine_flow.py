@@ -8,7 +8,6 @@ import inspect
 import re
 from typing import Any
 
-import llama_index.core
 import pytest
 from llama_index.core import Settings
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -28,7 +27,6 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens, stream_steps
 from tests.support.upstream.llms import SyncLLM
 
 NODES = [NodeWithScore(node=TextNode(text="a fact"), score=1.0)]
@@ -166,26 +164,16 @@ def test_u63_a_structured_llm_cannot_stream() -> None:
         synthesizer.synthesize("why", NODES)
 
 
-def test_u51_compact_streams_as_its_version_says() -> None:
-    """U51: one chunk before 0.14.25, and the tokens from there on."""
+def test_u51_compact_hands_out_tokens() -> None:
+    """U51: a refine step hands out the tokens as they come."""
     synthesizer = CompactAndRefine(llm=SyncLLM("hel", "lo"), streaming=True)
-    response: Any = synthesizer.synthesize("why", NODES)
-    expected = ["hel", "lo"] if hands_out_tokens(llama_index.core.__version__) else ["hello"]
-    assert list(response.response_gen) == expected
-
-
-def test_u51_a_refine_step_can_be_streamed_on_any_version() -> None:
-    """U51: by `_update_response(program, ...)`, with the prompt and the LLM of the program."""
-    synthesizer = CompactAndRefine(llm=SyncLLM("hel", "lo"), streaming=True)
-    stream_steps(synthesizer)
     response: Any = synthesizer.synthesize("why", NODES)
     assert list(response.response_gen) == ["hel", "lo"]
 
 
-async def test_u51_an_async_refine_step_can_be_streamed_on_any_version() -> None:
-    """U51: by `_aupdate_response(program, ...)`."""
+async def test_u51_compact_hands_out_tokens_to_async_callers() -> None:
+    """U51: an async refine step hands out the tokens as they come."""
     synthesizer = CompactAndRefine(llm=SyncLLM("hel", "lo"), streaming=True)
-    stream_steps(synthesizer)
     response = await synthesizer.asynthesize("why", NODES)
     assert isinstance(response, AsyncStreamingResponse)
     assert [piece async for piece in response.async_response_gen()] == ["hel", "lo"]

@@ -7,7 +7,7 @@ itself. `stream_last_call` sets the flags of a query's own copy of an engine, wh
 |---|---|---|
 | RetrieverQueryEngine, Citation | its synthesizer | it streams |
 | KnowledgeGraph | its synthesizer | it streams; not with `verbose`, which prints the response: that drains it (U54), or freezes the loop (U57) |
-| NLSQLTable, SQLTableRetriever, PGVector | a synthesizer made during the query | `_streaming` of the engine; before 0.14.25 that gives one chunk (U51); with `synthesize_response=False` no LLM is asked |
+| NLSQLTable, SQLTableRetriever, PGVector | a synthesizer made during the query | `_streaming` of the engine; with `synthesize_response=False` no LLM is asked |
 | Transform | the engine within | as that engine |
 | Router | the engine that is selected; of several, the summarizer | where one is selected, it streams; where several are, they are complete, and the summarizer streams |
 | ToolRetrieverRouter | as Router, by how many are retrieved | as Router |
@@ -23,7 +23,7 @@ itself. `stream_last_call` sets the flags of a query's own copy of an engine, wh
 
 | synthesizer | |
 |---|---|
-| compact, refine | every step streams, since there is one flag; core reads all but the last to their end. Before 0.14.25 core hands out one chunk (U51): `refining.py` |
+| compact, refine | every step streams, since there is one flag; core reads all but the last to their end. |
 | tree_summarize, simple_summarize, generation | only the last call streams |
 | accumulate, compact_accumulate | cannot (U53: ValueError) |
 | no_text, context_only | ask no LLM |
@@ -70,7 +70,6 @@ from llama_index.core.response_synthesizers.simple_summarize import SimpleSummar
 from llama_index.core.response_synthesizers.tree_summarize import TreeSummarize
 from llama_index.core.tools import QueryEngineTool
 
-from llama_index_streaming_ext.query.answer_stream.refine import stream_refine
 from llama_index_streaming_ext.query.answer_stream.structured import (
     check_structure,
     hide_object,
@@ -294,9 +293,7 @@ _ROLES: tuple[tuple[Any, Callable[[Any, bool], None]], ...] = (
 
 def _stream_if_can(synthesizer: Any) -> None:
     if _is_cores(synthesizer, (*_ANSWERS, *(f"a{name}" for name in _ANSWERS))):
-        streaming = state_of(synthesizer)["_streaming"] = _can_stream(synthesizer)
-        if streaming and isinstance(synthesizer, Refine):
-            stream_refine(synthesizer)
+        state_of(synthesizer)["_streaming"] = _can_stream(synthesizer)
         check_structure(synthesizer)
         show_object(synthesizer)
 

@@ -35,12 +35,10 @@ from llama_index.core.chat_engine.multi_modal_condense_plus_context import (
     MultiModalCondensePlusContextChatEngine,
 )
 from llama_index.core.chat_engine.multi_modal_context import MultiModalContextChatEngine
-from llama_index.core.response_synthesizers import Refine
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolOutput
 
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
-from llama_index_streaming_ext.query.answer_stream.refine import stream_refine
 from llama_index_streaming_ext.query.chat.turn import ChatRun
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     Advice,
@@ -146,8 +144,6 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
 
     def made(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         synthesizer = ask(*args, **{**kwargs, "streaming": True})
-        if isinstance(synthesizer, Refine):
-            stream_refine(synthesizer)
         synthesizing(run.work, synthesizer)
         hook_method(synthesizer, "synthesize", _saying(run), by=run)
         hook_method(synthesizer, "asynthesize", _asaying(run), by=run)

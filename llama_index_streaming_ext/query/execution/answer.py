@@ -1,8 +1,10 @@
-"""What an engine gives back, as the deltas of the answer."""
+"""The answer of a query as its engine gives it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+from textwrap import shorten
 from types import FrameType
 from typing import Any, cast
 
@@ -13,7 +15,10 @@ from llama_index.core.base.response.schema import (
 )
 from pydantic import BaseModel
 
+from llama_index_streaming_ext.query.tracing.purposes import AsyncPlacedAnswer, PlacedAnswer
 from llama_index_streaming_ext.threads.to_thread import pumped
+
+logger = logging.getLogger("llama_index_streaming_ext")
 
 
 def object_of(response: Any) -> Any:
@@ -97,22 +102,46 @@ def _generator_of(response: Any) -> Any:
 
 
 def is_by_core(response: Any) -> bool:
-    """Whether the generator of an answer is core's code, which adds nothing to what the LLM says.
+    """Return True if core's code generates an answer, and so adds nothing to the LLM's text.
 
-    An engine of core's, such as a router, may give back the answer of one that is not.
+    An engine of core's, such as a router, may give back the answer of an engine that is not.
+
+    Args:
+        response: the response of an engine.
     """
     live: Any = _generator_of(response)
-    while (frame := _frame_of(live)) is not None:
-        # Code that was made by `exec` may be of no module.
-        module = str(frame.f_globals.get("__name__"))
-        if not module.startswith("llama_index_streaming_ext."):
-            return module.startswith("llama_index.")
-        # Ours are put around one of the engine's.
-        live = frame.f_locals.get("tokens")
-        if live is None:
-            return True
-    return False
+    while isinstance(live, PlacedAnswer | AsyncPlacedAnswer):
+        live = live.source
+    frame: FrameType | None = getattr(live, "gi_frame", None) or getattr(live, "ag_frame", None)
+    # Code that was made by `exec` may be of no module.
+    module = str(frame.f_globals.get("__name__")) if frame is not None else ""
+    # This package's own generators hand on what an LLM says.
+    return module.startswith(("llama_index.", "llama_index_streaming_ext."))
 
 
-def _frame_of(generator: Any) -> FrameType | None:
-    return getattr(generator, "gi_frame", None) or getattr(generator, "ag_frame", None)
+class CoreAnswer:
+    """The answer as core gives it, compared with the text that an LLM call has written already."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def unwritten(self, delta: str, written: str) -> str:
+        """Return the part of core's answer that is not in the log yet; empty if core repeats it.
+
+        Args:
+            delta: the next delta of core's answer.
+            written: the text in the log.
+        """
+        self._text += delta
+        return self._text[len(written) :] if self._text.startswith(written) else ""
+
+    def compare(self, run_id: str, written: str) -> None:
+        """Log a warning if core's answer differs: the text in the log cannot be taken back.
+
+        Args:
+            run_id: the id of the query.
+            written: the text in the log.
+        """
+        if self._text.strip() not in written:
+            text = shorten(self._text, 200)
+            logger.warning("%s: core makes another answer of it: %r", run_id, text)

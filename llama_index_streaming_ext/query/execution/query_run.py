@@ -18,13 +18,13 @@ from llama_index_streaming_ext.llm.call import incomplete_error
 from llama_index_streaming_ext.llm.observer import RunCalls
 from llama_index_streaming_ext.query.context.call_tree import Work
 from llama_index_streaming_ext.query.execution.answer import (
+    CoreAnswer,
     deltas,
     deltas_sync,
     is_by_core,
     object_of,
     text_of,
 )
-from llama_index_streaming_ext.query.execution.core_said import CoreSaid
 from llama_index_streaming_ext.query.execution.endings import failed, finished, lost, stopped
 from llama_index_streaming_ext.query.execution.engine_task import EngineTask
 from llama_index_streaming_ext.query.tracing.instrumentation import tracking
@@ -90,7 +90,7 @@ class QueryRun:
         self.max_lead = max_lead
         self._verbatim = verbatim
         self._taken = False
-        self._core_said = CoreSaid()
+        self._core_answer = CoreAnswer()
         self._tally = UsageTotals()
         self._began = False
         self._on_incomplete = on_incomplete
@@ -347,7 +347,7 @@ class QueryRun:
     def _token(self, delta: str) -> None:
         """The engine gives a piece of the answer, of which some may be written already."""
         if self._taken:
-            delta = self._core_said.adds(delta, self.text)
+            delta = self._core_answer.unwritten(delta, self.text)
         if delta:
             self.write_answer(delta)
 
@@ -360,7 +360,7 @@ class QueryRun:
             # An answer without text (no_text) is an answer all the same.
             self.write_answer("")
         text = self.text
-        self._core_said.compare(self.id, text)
+        self._core_answer.compare(self.id, text)
         usage = self._tally.usage(done=False)
         self._close(*finished(self.id, text, self.sources, usage))
 

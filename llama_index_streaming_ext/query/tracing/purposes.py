@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, cast
 
 from llama_index.core.response_synthesizers.base import BaseSynthesizer
@@ -15,7 +15,6 @@ _Args = tuple[Any, ...]
 _Named = dict[str, Any]
 
 _ANSWERS = ("get_response", "get_response_from_messages")
-_NOTHING = object()
 
 
 def working(work: Work, purpose: str) -> Advice:
@@ -52,9 +51,10 @@ def _answering(work: Work) -> Advice:
     def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         with work.at_work("synthesize") as place:
             answer = ask(*args, **kwargs)
-        if not isinstance(answer, Generator):
-            return answer
-        return _begun_at(work, place, cast("Generator[Any]", answer))
+        # A synthesizer that asks itself, as tree_summarize does, has placed it already.
+        if not isinstance(answer, Generator) or isinstance(answer, PlacedAnswer):
+            return cast("Any", answer)
+        return PlacedAnswer(work, place, cast("Generator[Any]", answer))
 
     return around
 
@@ -63,42 +63,89 @@ def _aanswering(work: Work) -> Advice:
     async def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         with work.at_work("synthesize") as place:
             answer = await ask(*args, **kwargs)
-        if not isinstance(answer, AsyncGenerator):
-            return answer
-        return _abegun_at(work, place, cast("AsyncGenerator[Any]", answer))
+        if not isinstance(answer, AsyncGenerator) or isinstance(answer, AsyncPlacedAnswer):
+            return cast("Any", answer)
+        return AsyncPlacedAnswer(work, place, cast("AsyncGenerator[Any]", answer))
 
     return around
 
 
-def _begun_at(work: Work, place: Span, tokens: Generator[Any]) -> Generator[Any]:
-    # U51: the LLM is asked at the first next(), long after the synthesizer has returned.
-    # A synthesizer that asks itself, as tree_summarize does, has it done already.
-    return tokens if _code_of(tokens) is _at.__code__ else _at(work, place, tokens)
+class PlacedAnswer(Generator[Any, None, None]):
+    """Generator of an answer whose LLM is asked at a known place in the tree of work.
+
+    U51: the LLM is asked at the first `next()`, long after the synthesizer has returned.
+
+    Args:
+        work: the tree of the query's work.
+        place: the place at which the LLM is asked.
+        source: the generator of the synthesizer.
+
+    Attributes:
+        source: the generator of the synthesizer.
+    """
+
+    def __init__(self, work: Work, place: Span, source: Generator[Any]) -> None:
+        self.source = source
+        self._work: Work | None = work
+        self._place = place
+
+    def __next__(self) -> Any:
+        """Return the next token."""
+        return self.send(None)
+
+    def send(self, value: Any, /) -> Any:
+        """Return the next token; what is sent goes nowhere."""
+        work, self._work = self._work, None
+        if work is None:
+            return next(self.source)
+        with work.at_work(self._place.purpose, self._place.call_id):
+            return next(self.source)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Raise an error in the synthesizer's generator."""
+        return self.source.throw(val if val is not None else typ)
+
+    def close(self) -> None:
+        """Close the synthesizer's generator."""
+        self.source.close()
 
 
-def _abegun_at(work: Work, place: Span, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
-    return tokens if _code_of(tokens) is _aat.__code__ else _aat(work, place, tokens)
+class AsyncPlacedAnswer(AsyncGenerator[Any, None]):
+    """Async generator of an answer whose LLM is asked at a known place, as `PlacedAnswer`.
 
+    Args:
+        work: the tree of the query's work.
+        place: the place at which the LLM is asked.
+        source: the generator of the synthesizer.
 
-def _at(work: Work, place: Span, tokens: Generator[Any]) -> Generator[Any]:
-    with work.at_work(place.purpose, place.call_id):
-        first = next(tokens, _NOTHING)
-    if first is not _NOTHING:
-        yield first
-        yield from tokens
+    Attributes:
+        source: the generator of the synthesizer.
+    """
 
+    def __init__(self, work: Work, place: Span, source: AsyncGenerator[Any]) -> None:
+        self.source = source
+        self._work: Work | None = work
+        self._place = place
 
-async def _aat(work: Work, place: Span, tokens: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
-    try:
-        with work.at_work(place.purpose, place.call_id):
-            first = await anext(tokens, _NOTHING)
-        if first is not _NOTHING:
-            yield first
-            async for token in tokens:
-                yield token
-    finally:
-        await tokens.aclose()
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
+        """Return the next token."""
+        return self.asend(None)
 
+    def asend(self, value: Any, /) -> Coroutine[Any, Any, Any]:
+        """Return the next token; what is sent goes nowhere."""
+        work, self._work = self._work, None
+        if work is None:
+            return self.source.__anext__()
+        return self._first(work)
 
-def _code_of(tokens: Any) -> object:
-    return getattr(tokens, "gi_code", None) or getattr(tokens, "ag_code", None)
+    async def _first(self, work: Work) -> Any:
+        with work.at_work(self._place.purpose, self._place.call_id):
+            return await anext(self.source)
+
+    async def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Raise an error in the synthesizer's generator."""
+        return await self.source.athrow(val if val is not None else typ)
+
+    async def aclose(self) -> None:
+        """Close the synthesizer's generator."""
+        await self.source.aclose()

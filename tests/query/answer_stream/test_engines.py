@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
 
-import llama_index.core
 import pytest
 from llama_index.core import Settings
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -38,7 +37,6 @@ from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
-from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 from tests.support.looks import check_faces
 from tests.support.query.asking import BOTH, copied, read, streamed, streams_of, upstream_text
@@ -49,10 +47,6 @@ WHOLE = {
     *("custom", "flare", "structured"),
 }
 """The engines whose answer comes in one piece."""
-
-if not hands_out_tokens(llama_index.core.__version__):
-    # U51: their synthesizer is made during the query.
-    WHOLE.add("sql")
 
 
 @pytest.fixture(autouse=True)

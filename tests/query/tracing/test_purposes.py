@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from typing import Any
 
 import pytest
 from llama_index.core import Settings
+from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.evaluation import RelevancyEvaluator
+from llama_index.core.llms.llm import stream_completion_response_to_tokens
 from llama_index.core.postprocessor import LLMRerank
 from llama_index.core.query_engine import (
     RetryQueryEngine,
@@ -19,8 +22,10 @@ from llama_index.core.query_engine import (
 
 from llama_index_streaming_ext.events import QueryStarted, SubAnswer, SubQuestion
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
-from llama_index_streaming_ext.query.context.call_tree import Span
+from llama_index_streaming_ext.query.context.call_tree import Span, Work
+from llama_index_streaming_ext.query.execution.answer import is_by_core
 from llama_index_streaming_ext.query.tracing.parts import observe
+from llama_index_streaming_ext.query.tracing.purposes import AsyncPlacedAnswer, PlacedAnswer
 from llama_index_streaming_ext.testing import FakeStreamingLLM
 from tests.support.looks import check_all
 from tests.support.query.asking import BOTH, Log, copied, observed, read, streamed
@@ -191,3 +196,46 @@ def test_postprocessors_in_lists_are_seen(log: Log) -> None:
     engine = plain(fake(), node_postprocessors=[ranker])
     observed(engine, log)
     assert (log.purposes, engine._node_postprocessors) == (["rerank"], [ranker])
+
+
+def _users() -> Generator[str]:
+    yield "a"
+    yield "b"
+
+
+def test_a_placed_answer_of_users_is_not_cores() -> None:
+    """The generator around an answer says by its `source` whose answer it is, also when begun."""
+    work = Work(lambda event: None, "query")
+    with work.at_work("synthesize") as place:
+        placed = PlacedAnswer(work, place, PlacedAnswer(work, place, _users()))
+    assert not is_by_core(StreamingResponse(placed))
+    assert next(placed) == "a"
+    assert not is_by_core(StreamingResponse(placed))
+    assert list(placed) == ["b"]
+
+
+async def test_a_placed_async_answer_of_users_is_not_cores() -> None:
+    """The async generator around an answer says by its `source` whose answer it is."""
+
+    async def users() -> AsyncGenerator[str]:
+        yield "a"
+        yield "b"
+
+    work = Work(lambda event: None, "query")
+    with work.at_work("synthesize") as place:
+        placed = AsyncPlacedAnswer(work, place, users())
+    assert not is_by_core(AsyncStreamingResponse(placed))
+    assert [token async for token in placed] == ["a", "b"]
+
+
+def _no_chunks() -> Generator[CompletionResponse]:
+    yield from ()
+
+
+def test_a_placed_answer_of_core_is_cores() -> None:
+    """Core's generator around an LLM's stream is core's, also behind ours."""
+    core = stream_completion_response_to_tokens(_no_chunks())
+    work = Work(lambda event: None, "query")
+    with work.at_work("synthesize") as place:
+        placed = PlacedAnswer(work, place, core)
+    assert is_by_core(StreamingResponse(placed))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -128,7 +127,7 @@ async def _aread(response: Any) -> Answer:
     live = getattr(response, "response_gen", None)
     if live is None:
         pieces = [await acomplete(response)]
-    elif inspect.isasyncgen(live):
+    elif isinstance(live, AsyncGenerator):
         pieces = [text_of_chunk(chunk) async for chunk in live]
     else:
         pieces = list(map(text_of_chunk, live))

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import llama_index.core
 from llama_index.core import PromptHelper, SQLDatabase, VectorStoreIndex
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.evaluation import GuidelineEvaluator, RelevancyEvaluator
@@ -54,7 +53,6 @@ from llama_index.core.tools import QueryEngineTool
 from llama_index.core.vector_stores.types import VectorStoreInfo
 from pydantic import BaseModel
 
-from llama_index_streaming_ext.query.answer_stream.refine import hands_out_tokens
 from tests.support.query.scripted import ScriptedLLM
 from tests.support.query.users_engines import (
     Broken,
@@ -319,7 +317,7 @@ KINDS: dict[str, Kind] = {
     "retry_guideline": _asking_again(_retry_guideline),
     "retry_guideline_twice": _asking_again(_retry_guideline, rejects=1),
     # U51: its synthesizer is made during the query, out of reach.
-    "sql": Kind(_sql, streams=hands_out_tokens(llama_index.core.__version__)),
+    "sql": Kind(_sql),
     "sql_join": Kind(_sql_join),
     "sql_auto_vector": Kind(_sql_auto_vector),
     "own_text": _whole(_own(Own), both=False),
