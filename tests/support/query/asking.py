@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -128,7 +128,8 @@ async def _aread(response: Any) -> Answer:
     if live is None:
         pieces = [await acomplete(response)]
     elif isinstance(live, AsyncGenerator):
-        pieces = [text_of_chunk(chunk) async for chunk in live]
+        stream = cast("AsyncGenerator[Any]", live)
+        pieces = [text_of_chunk(chunk) async for chunk in stream]
     else:
         pieces = list(map(text_of_chunk, live))
     return Answer(response, pieces, "".join(pieces))
