@@ -28,7 +28,6 @@ TODO: set[str] = {
     "agents/take_step.py",
     "agents/tools/generators.py",
     "query/answer_stream/engines.py",
-    "query/answer_stream/refine.py",
     "query/answer_stream/structured.py",
     "query/chat/core_engines.py",
     "query/chat/engine.py",
