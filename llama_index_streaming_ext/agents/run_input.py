@@ -15,6 +15,7 @@ from workflows import Context
 
 from llama_index_streaming_ext.errors import MissingInput
 from llama_index_streaming_ext.stream.compaction import shallow_copy
+from llama_index_streaming_ext.upstream.contexts import is_before_its_run
 
 KEYWORDS = (
     "user_msg",
@@ -67,19 +68,10 @@ class AgentInputs:
 
     @property
     def starts_a_turn(self) -> bool:
-        """Whether a new turn is started, as it is not where a run goes on."""
-        return self.ctx is None or not self.ctx.is_running
-
-    @property
-    def goes_on_with_a_broken_off_turn(self) -> bool:
-        """Whether core will resume a turn that was stopped, and not ask the new message (U29)."""
-        if self.ctx is None or not self.has_message or self.ctx.is_running:
-            return False
-        try:
-            return bool(self.ctx.to_dict(include_state=False)["is_running"])
-        except (TypeError, ValueError):
-            # Some event of that run cannot be serialised. Core will say so.
-            return False
+        """Whether a new turn is started, as it is not where a run that was put away goes on."""
+        if self.ctx is None or not self.ctx.is_running:
+            return True
+        return self.has_message and is_before_its_run(self.ctx)
 
     def with_memory(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], memory: BaseMemory

@@ -9,6 +9,7 @@ the memory of the run before is passed to the next one.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -16,6 +17,10 @@ from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from workflows import Context
 from workflows.context.serializers import JsonSerializer
+
+from llama_index_streaming_ext.run.run import Run, current_run
+
+_memories: weakref.WeakKeyDictionary[Run, BaseMemory] = weakref.WeakKeyDictionary()
 
 
 class SerialisableMemory(ChatMemoryBuffer):
@@ -59,12 +64,37 @@ def memory_of(ctx: Context[Any]) -> BaseMemory | None:
         reading = ctx.store.get("memory", default=None)
     except RuntimeError:
         return None  # a runtime whose contexts have no store of their own
-    memory = _at_once(reading)
+    memory = at_once(reading)
     return memory if isinstance(memory, BaseMemory) else None
 
 
-def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that has nothing to wait for: a store that nobody is using.
+def use_memory(run: Run, memory: BaseMemory) -> None:
+    """Note the memory of a run, which stays the one in the store of its context.
+
+    Args:
+        run: the run.
+        memory: the memory that it was given.
+    """
+    _memories[run] = memory
+
+
+async def put_back_memory(ctx: Context[Any]) -> None:
+    """Put the memory of the current run back into its store, if the store has a copy of it.
+
+    `edit_state` works on a deep copy of the store, so that what is said later would go into a copy
+    of the user's memory (U93).
+
+    Args:
+        ctx: the context of the step.
+    """
+    run = current_run()
+    memory = _memories.get(run) if run is not None else None
+    if memory is not None and await ctx.store.get("memory", default=None) is not memory:
+        await ctx.store.set("memory", memory)
+
+
+def at_once(reading: Coroutine[Any, Any, Any]) -> Any:
+    """Return the result of a coroutine that has nothing to wait for: a store that nobody uses.
 
     `run()` is not a coroutine function, so it cannot await. Where the store would have to wait
     (another process keeps it), there is no result.

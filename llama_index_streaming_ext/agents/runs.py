@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from llama_index.core.memory import BaseMemory
 from workflows import Context
 
+from llama_index_streaming_ext.agents.clean_turn import begin_anew
 from llama_index_streaming_ext.agents.run_input import AgentInputs
 from llama_index_streaming_ext.agents.run_memory import memory_of
 from llama_index_streaming_ext.agents.tools.calls import ToolCalls
+from llama_index_streaming_ext.agents.turn_end import keep_broken_off_turn
 from llama_index_streaming_ext.agents.turns import Turns
 from llama_index_streaming_ext.run.handler import StreamingHandler
 from llama_index_streaming_ext.run.workflow import StreamingRuns
@@ -22,7 +23,10 @@ class AgentRuns(Turns, ToolCalls, StreamingRuns):
     def run(self, *args: Any, **kwargs: Any) -> StreamingHandler:
         """Run the agent. Takes what core's `run` takes, and `keep_raw`.
 
-        A context that is used again (`ctx=`) remembers the turns before (U30).
+        A context that is used again (`ctx=`) remembers the turns before, whatever they ended with,
+        and with a message the run is a turn of its own. Without `user_msg` and `chat_history` a
+        run that was put away goes on. What a run that is stopped, or that fails, has shown is kept
+        in the memory, with a result for each tool call.
 
         Args:
             *args: as core's, where the order is `user_msg, chat_history, memory, ctx`.
@@ -36,19 +40,17 @@ class AgentRuns(Turns, ToolCalls, StreamingRuns):
             MissingInput: there is neither `user_msg` nor `chat_history` to answer.
         """
         inputs = AgentInputs.of(args, kwargs)
-        if inputs.goes_on_with_a_broken_off_turn:
-            warnings.warn(
-                "The last run on this Context was stopped: core resumes that turn, and its answer "
-                "is what you get. After a stop use a fresh Context, and pass memory= to each run "
-                "to keep the conversation.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        memory = inputs.memory
         if inputs.starts_a_turn:
             inputs.check(type(self))
-            if inputs.memory is None:
-                args, kwargs = inputs.with_memory(args, kwargs, self._memory_for(inputs.ctx))
-        return super().run(*args, **kwargs)
+            if memory is None:
+                memory = self._memory_for(inputs.ctx)
+                args, kwargs = inputs.with_memory(args, kwargs, memory)
+            if inputs.ctx is not None and inputs.has_message:
+                begin_anew(self, inputs.ctx)
+        handler = super().run(*args, **kwargs)
+        keep_broken_off_turn(handler, memory)
+        return handler
 
     def default_memory(self) -> BaseMemory:
         """The memory of a run that is given none, as core makes it."""

@@ -89,7 +89,7 @@ async def keep_turn(memory: BaseMemory, records: Iterable[Record], ended: str) -
         records: the records of the run so far.
         ended: how the turn ended, as for `turn_messages`.
     """
-    kept = _last_turn(await memory.aget_all())
+    kept = last_turn(await memory.aget_all())
     if kept and _is_plain_answer(kept[-1]):
         return  # core has written the whole turn; what failed came after it
     messages = turn_messages(records, ended)
@@ -229,10 +229,26 @@ def _is_direct_answer(result: ToolCallResult) -> bool:
     return is_answer and result.tool_name != HANDOFF
 
 
-def _last_turn(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """Return the messages after the last one of the user."""
+def last_turn(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages from the last one of the user on; all, if there is none.
+
+    Args:
+        messages: a conversation.
+    """
     asked = [i for i, message in enumerate(messages) if message.role == MessageRole.USER]
-    return messages[asked[-1] + 1 :] if asked else messages
+    return list(messages[asked[-1] :] if asked else messages)
+
+
+def begins_in_the_middle(messages: Sequence[ChatMessage]) -> bool:
+    """Return True if messages are empty, or begin with the result of a tool call.
+
+    A memory with a token limit may give that (U94), and no provider takes it.
+
+    Args:
+        messages: what a memory has given.
+    """
+    spoken = [message for message in messages if message.role != MessageRole.SYSTEM]
+    return not spoken or spoken[0].role == MessageRole.TOOL
 
 
 def _answers_call(message: ChatMessage) -> str | None:

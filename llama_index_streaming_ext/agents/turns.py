@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
+from llama_index.core.memory import BaseMemory
 from workflows import Context, step
 
 from llama_index_streaming_ext.agents.call_observer import CoreContext
@@ -21,9 +22,11 @@ from llama_index_streaming_ext.agents.iteration_limits import (
     site_of_the_last_word,
     the_last_answer_counts,
 )
+from llama_index_streaming_ext.agents.run_memory import put_back_memory
 from llama_index_streaming_ext.agents.structured_output import AnswerCallObserver, structured
 from llama_index_streaming_ext.agents.take_step import AgentSteps, core_at_work
 from llama_index_streaming_ext.agents.tools.announced import announced_once
+from llama_index_streaming_ext.agents.turn_history import begins_in_the_middle, last_turn
 from llama_index_streaming_ext.events import (
     AgentChanged,
     AgentInput,
@@ -49,6 +52,7 @@ class Turns:
     @step
     async def run_agent_step(self, ctx: Context[Any], ev: AgentSetup) -> AgentOutput:
         """Ask the agent once, as core does, and say if its answer does not count."""
+        await put_back_memory(ctx)
         output: AgentOutput = await cast("Any", super()).run_agent_step(ctx, ev)
         if output.retry_messages and await may_ask_again(ctx):
             reason = output.retry_messages[-1].content or ""
@@ -87,7 +91,9 @@ class Turns:
             announced_once(current_run(), ev) as is_new,
             _written_by(ctx, lambda event: write(event) if is_new(event) else None),
         ):
-            return await cast("Any", super()).call_tool(ctx, ev)
+            result: ToolCallResult = await cast("Any", super()).call_tool(ctx, ev)
+        await put_back_memory(ctx)
+        return result
 
     @step
     async def aggregate_tool_results(
@@ -110,6 +116,10 @@ class Turns:
                 ctx.write_event_to_stream(changed)
         if isinstance(output, AgentOutput):
             _stream_answer(ctx, output)
+        if isinstance(result, AgentInput) and begins_in_the_middle(result.input):
+            memory: BaseMemory = await ctx.store.get("memory")
+            whole = last_turn(await memory.aget_all())
+            return result.model_copy(update={"input": whole})
         return result
 
 

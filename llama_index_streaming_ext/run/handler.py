@@ -150,12 +150,13 @@ class StreamingHandler(_Handler):
     async def cancel_run(self, *, timeout: float = 5.0) -> None:
         """Cancel the run and wait until it has ended.
 
+        A step or tool that swallows its cancellation is waited for no longer than `timeout`: the
+        stream ends all the same, and a warning in the log says so.
+
         Args:
             timeout: seconds to wait for steps that do not obey.
         """
-        await self.upstream.cancel_run(timeout=timeout)
-        if self.upstream.is_done():
-            await self.stream.ended()
+        await self._run.cancel(timeout)
 
     async def send_event(self, event: Event, step: str | None = None) -> None:
         """Send an event into the workflow.

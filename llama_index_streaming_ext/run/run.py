@@ -11,7 +11,7 @@ import atexit
 import functools
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -43,6 +43,7 @@ from llama_index_streaming_ext.run.pump import HOLD, Pump
 from llama_index_streaming_ext.run.step_writer import writing_straight
 from llama_index_streaming_ext.run.stream_events import PlainReaders
 from llama_index_streaming_ext.stream.event_stream import EventStream
+from llama_index_streaming_ext.stream.outcome import Status
 from llama_index_streaming_ext.stream.record import Ending
 from llama_index_streaming_ext.threads.loops import call_on_loop, on_loop
 
@@ -50,6 +51,9 @@ logger = logging.getLogger("llama_index_streaming_ext")
 
 # Turns of the event loop in which all that was published before a result is certainly in the log.
 _SETTLE_TURNS = 3
+
+# Seconds that a run which is not complete waits with its end for `before_end`.
+_BEFORE_END = 1.0
 
 _ENDINGS: dict[str, type[StopEvent]] = {
     "cancelled": WorkflowCancelledEvent,
@@ -101,6 +105,8 @@ class Run:
         plain: the readers that `stream_events()` gives.
         llm_calls: the LLM calls that its steps make.
         attempts: how often its steps were begun with the same input.
+        before_end: awaited before the terminal record of a run that is not complete is written,
+            with the status that the record will say.
     """
 
     def __init__(
@@ -118,14 +124,16 @@ class Run:
         self.handler: weakref.ref[Any] | None = None
         self._shutting_down = False
         self.pump = Pump(self.stream, direct=direct)
-        self.pump.on_end = self._finish
+        self.pump.on_end = self._end_soon
+        self.before_end: Callable[[Status], Awaitable[None]] | None = None
+        self._preparing_end: asyncio.Task[None] | None = None
         self.plain = PlainReaders(self.stream)
         self.llm_calls = RunCalls()
         self.attempts = Attempts()
         self._steps: set[asyncio.Task[Any]] = set()
         self._children: weakref.WeakSet[Run] = weakref.WeakSet()
         self._parent: weakref.ref[Run] | None = None
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._cancelling: set[asyncio.Task[Any]] = set()
         self.stream.written_on(self.loop, self._finish)
         self._join_parent()
         self._stand_in_for(upstream.ctx)
@@ -141,17 +149,24 @@ class Run:
         Being cancelled here cancels the run, as upstream does, but at once and with all its steps.
         """
         self.stream.outcome_asked = True
+        ended = self.loop.create_task(self.stream.ended())
         try:
-            stop = await asyncio.shield(self._result)
+            await asyncio.wait({self._result, ended}, return_when="FIRST_COMPLETED")
         except asyncio.CancelledError:
             if not self._result.done():
                 self.kill()
+                # The end is written before whoever has cancelled goes on.
+                await asyncio.wait({self._supervisor}, timeout=_BEFORE_END)
             raise
         finally:
+            ended.cancel()
             if self._result.done():
                 # When this is over, nothing of the run is left that would keep its id.
                 await asyncio.wait({self._supervisor})
-        return stop
+        error = self.stream.error
+        if not self._result.done() and error is not None:
+            raise error  # a step does not obey its cancellation, so upstream has no result
+        return await asyncio.shield(self._result)
 
     def kill(self) -> None:
         """Cancel the run hard: its task, and its steps, which upstream leaves running (U5)."""
@@ -168,6 +183,29 @@ class Run:
             # Cancelled once is enough: twice would break off a step's own cleaning up.
             if not step.cancelling():
                 step.cancel()
+
+    async def cancel(self, timeout: float) -> None:
+        """Cancel the run as upstream does, and wait until its log has ended.
+
+        Args:
+            timeout: seconds to wait for steps that do not obey.
+        """
+        cancelling = self.loop.create_task(self.upstream.cancel_run(timeout=timeout))
+        self._keep_until_done(cancelling)
+        ended = self.loop.create_task(self.stream.ended())
+        try:
+            await asyncio.wait({cancelling}, timeout=timeout)
+            if cancelling.done() and not self.upstream.is_done():
+                return
+            await asyncio.wait({ended}, timeout=HOLD + _BEFORE_END)
+        finally:
+            ended.cancel()
+        if not self._result.done():
+            logger.warning(
+                "Run '%s' is cancelled, but a step of it goes on: it has swallowed its "
+                "CancelledError. Steps and tools must raise it again.",
+                self.upstream.run_id,
+            )
 
     def detach(self) -> None:
         """Go on when the run in whose step this one was started is cancelled."""
@@ -213,6 +251,7 @@ class Run:
         try:
             await asyncio.wait({self._result})
             await self._settle(pumping)
+            await self._prepare_end()
             self._finish()
             pumping.cancel()
             await asyncio.wait({pumping})
@@ -220,6 +259,7 @@ class Run:
             # The loop is being shut down (asyncio.run cancels every task).
             self._shutting_down = True
             self.kill()
+            await self._prepare_end()
             raise
         finally:
             self._finish()
@@ -241,6 +281,40 @@ class Run:
         waiting.cancel()
 
     # The end
+
+    def _end_soon(self) -> None:
+        """End a run whose result does not come, once what is due before the end is done."""
+        if self.before_end is None:
+            self._finish()
+        else:
+            ending = self.loop.create_task(self._prepare_end())
+            ending.add_done_callback(lambda _: self._finish())
+            self._keep_until_done(ending)
+
+    async def _prepare_end(self) -> None:
+        """Do what is due before the terminal record of a run that is not complete, once."""
+        if self.before_end is None or self.stream.closed:
+            return
+        if self._preparing_end is None:
+            status = self._ending().status
+            if status == "completed":
+                return
+            # Nothing more is to be said behind what is written now.
+            self._cancel_steps()
+            self._preparing_end = self.loop.create_task(self._call_before_end(status))
+        await asyncio.wait({self._preparing_end}, timeout=_BEFORE_END)
+
+    async def _call_before_end(self, status: Status) -> None:
+        assert self.before_end is not None
+        try:
+            await self.before_end(status)
+        except Exception:
+            logger.exception("Run '%s' has ended, but not as it should", self.upstream.run_id)
+
+    def _keep_until_done(self, task: asyncio.Task[Any]) -> None:
+        """Hold a task that nobody else holds, so that it is not collected."""
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
 
     def _finish(self) -> None:
         """Write the terminal record, once."""
@@ -275,9 +349,7 @@ class Run:
         if self.guarded:
             self.kill()
             return
-        cancelling = self.loop.create_task(self.upstream.cancel_run())
-        self._cancelling.add(cancelling)
-        cancelling.add_done_callback(self._cancelling.discard)
+        self._keep_until_done(self.loop.create_task(self.upstream.cancel_run()))
 
     def report(self) -> None:
         """Log a failure that nobody has asked for, once (U4: upstream says nothing at all)."""

@@ -167,6 +167,11 @@ class EventStream(Readable):
         return ending.error if ending is not None and ending.status == "failed" else None
 
     @property
+    def error(self) -> BaseException | None:
+        """The error that the run has ended with; None while it goes on, or if it is complete."""
+        return self._ending.error if self._ending is not None else None
+
+    @property
     def done(self) -> bool:
         """Whether the run has ended: its terminal record is written, or its loop was closed."""
         return self._log.closed or self._is_lost()

@@ -53,7 +53,6 @@ async def test_a_restored_context_remembers(llms: LLMs) -> None:
     assert user_messages(llms, llm, 1) == ["I am Ada.", "Who am I?"]
 
 
-@pytest.mark.filterwarnings("ignore::workflows.context.state_store.UnserializableKeyWarning")
 async def test_a_memory_of_ones_own_is_remembered(llms: LLMs) -> None:
     """A memory that was passed once goes on with its context."""
     llm = talking(llms, "Hello Ada.", "You are Ada.")
@@ -63,19 +62,6 @@ async def test_a_memory_of_ones_own_is_remembered(llms: LLMs) -> None:
     await agent.run(user_msg="I am Ada.", ctx=ctx, memory=memory)
     await agent.run(user_msg="Who am I?", ctx=ctx)
     assert user_messages(llms, llm, 1) == ["I am Ada.", "Who am I?"]
-
-
-async def test_a_context_whose_run_was_stopped_says_what_will_happen(llms: LLMs) -> None:
-    """Core would go on with the stopped turn, and lose the new message without a word (U29)."""
-    llm = llms([Turn(text("a", "b"), gate("never")), Turn(text("c"))])
-    agent = FunctionAgent(llm=llm)
-    ctx = Context(agent)
-    async with agent.run(user_msg="A story, please", ctx=ctx) as handler:
-        async for _ in handler.text_stream():
-            break
-    with pytest.warns(RuntimeWarning, match="core resumes that turn"):
-        second = agent.run(user_msg="What is 2 + 2?", ctx=ctx)
-    await second.cancel_run()
 
 
 async def test_a_memory_survives_a_stop(llms: LLMs) -> None:
