@@ -47,7 +47,7 @@ def test_methods_that_never_wait_are_in_the_table(base: type, name: str) -> None
     assert {cls for cls in found if not _waits(vars(cls)[name])} == found & NEVER_WAIT
 
 
-@pytest.mark.parametrize("cls", SYNC_INSIDE, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", sorted(SYNC_INSIDE, key=str), ids=lambda cls: cls.__name__)
 def test_engines_that_are_sync_inside(cls: type) -> None:
     """Their async method calls a sync method that asks engines or LLMs."""
     source = inspect.getsource(inspect.unwrap(vars(cls)["_aquery"]))
