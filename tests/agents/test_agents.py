@@ -85,7 +85,7 @@ def calling(llms: LLMs) -> FunctionCallingLLM:
 
 async def seen_by(handler: StreamingHandler) -> list[Any]:
     """The events of a run; a hang fails the test."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [event async for event in handler.stream_events()]
 
 

@@ -51,7 +51,7 @@ def get_weather(city: str) -> str:
 
 async def records_of(handler: StreamingHandler, *types: type) -> list[Record]:
     """The records of these events; a hang fails the test."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await handler.outcome()
         return [record async for record in handler.stream.read(types=types)]
 
@@ -127,7 +127,7 @@ async def test_they_are_written_while_the_model_writes() -> None:
     pieces = ['{"city":', gate("go"), '"X"}']
     llm = FakeStreamingLLM([Turn(tool_call("weather", fragments=pieces)), Turn(text("ok"))])
     handler = FunctionAgent(llm=llm, tools=[weather]).run(user_msg="hi")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for record in handler.stream.read(types=ToolCallDelta):
             event: Any = record.event
             assert event.arguments in ({}, {"city": "X"})

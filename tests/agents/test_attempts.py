@@ -152,7 +152,7 @@ class Nested(Workflow):
 
 async def attempts_of(handler: StreamingHandler) -> list[int]:
     """The attempt numbers of what the steps of a run have written."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [record.origin.attempt async for record in handler.stream.read(types=Note)]
 
 
@@ -263,7 +263,7 @@ class Patient(FunctionAgent):
 async def answered(handler: StreamingHandler) -> list[Any]:
     """The records of a run in which each question is answered."""
     records: list[Any] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for record in handler.stream.read():
             records.append(record)
             if isinstance(record.event, Question):
@@ -297,7 +297,7 @@ async def test_a_call_goes_on_in_another_run(llms: LLMs) -> None:
     llm = llms([Turn(tool_call("ask", question="?")), Turn(text("ok"))])
     agent = FunctionAgent(llm=llm, tools=[ask])
     first = agent.run(user_msg="hi")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for event in first.stream_events():
             if isinstance(event, Question):
                 break

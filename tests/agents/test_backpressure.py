@@ -56,7 +56,7 @@ async def test_the_llm_waits_for_its_reader(lead: int) -> None:
     llm = FakeStreamingLLM([STORY])
     handler = FunctionAgent(llm=llm, max_lead=lead).run(user_msg="hi")
     seen = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async for record in handler.stream.read(types=AgentStream):
             event: Any = record.event
             seen += 1
@@ -70,7 +70,7 @@ async def test_no_provider_is_read_ahead(llms: LLMs) -> None:
     """What is not asked for stays with the provider, whose bytes are counted."""
     llm = llms([Turn(text(*["word "] * 80))])
     handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
-    async with asyncio.timeout(20), aclosing(handler.stream.read(types=AgentStream)) as records:
+    async with asyncio.timeout(120), aclosing(handler.stream.read(types=AgentStream)) as records:
         await anext(records)
         before = -1
         while before != (before := llms.sent(llm)):
@@ -114,14 +114,14 @@ async def test_who_leaves_holds_nobody_up() -> None:
     handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
     async with aclosing(handler.stream.read(types=AgentStream)) as records:
         await anext(records)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert (await handler.outcome()).text == "word " * 200
 
 
 async def test_a_run_that_waits_can_be_stopped() -> None:
     """The LLM's stream is closed, though nobody reads on."""
     llm = FakeStreamingLLM([STORY])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async with FunctionAgent(llm=llm, max_lead=2).run(user_msg="hi") as handler:
             records = handler.stream.read(types=AgentStream)
             await anext(records)
@@ -137,7 +137,7 @@ async def test_arguments_wait_too() -> None:
     llm = FakeStreamingLLM([Turn(tool_call("weather", fragments=pieces)), Turn(text("ok"))])
     handler = FunctionAgent(llm=llm, tools=[weather], max_lead=5).run(user_msg="hi")
     seen = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async for _ in handler.stream.read(types=ToolCallDelta):
             seen += 1
             if seen == 50:
@@ -154,7 +154,7 @@ async def test_a_reader_on_another_loop_is_waited_for() -> None:
     """Also one that reads in a thread."""
     llm = FakeStreamingLLM([STORY])
     handler = FunctionAgent(llm=llm, max_lead=3).run(user_msg="hi")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert await asyncio.to_thread(lambda: asyncio.run(read_all(handler))) == "word " * 200
 
 
@@ -215,7 +215,7 @@ async def test_a_thread_makes_no_tokens_ahead() -> None:
     """A sync LLM is asked for a token when one is waited for."""
     llm = Local()
     handler = ReActAgent(llm=llm, max_lead=3).run(user_msg="hi")
-    async with asyncio.timeout(20), aclosing(handler.stream.read(types=AgentStream)) as records:
+    async with asyncio.timeout(120), aclosing(handler.stream.read(types=AgentStream)) as records:
         await anext(records)
         for _ in range(20):
             await asyncio.to_thread(lambda: None)
@@ -246,7 +246,7 @@ async def test_a_step_of_ones_own_waits_too() -> None:
     """A StreamingLLM that a workflow's step reads by itself."""
     fake = FakeStreamingLLM([STORY])
     handler = Tells(StreamingLLM(fake, max_lead=5)).run()
-    async with asyncio.timeout(20), aclosing(handler.stream.read(types=AgentStream)) as records:
+    async with asyncio.timeout(120), aclosing(handler.stream.read(types=AgentStream)) as records:
         await anext(records)
         assert await settled(fake) <= 5 + 2 * SLACK
         async for _ in records:
@@ -266,7 +266,7 @@ async def test_a_reader_whose_loop_is_closed_holds_nobody_up() -> None:
         loop.close()
 
     await asyncio.to_thread(reads_one)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert (await handler.outcome()).text == "word " * 200
     assert records is not None  # it is there all the time
 

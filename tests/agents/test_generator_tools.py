@@ -230,7 +230,7 @@ async def test_the_first_delta_comes_before_the_second_is_made() -> None:
 
     def waits() -> Iterator[str]:
         yield "one "
-        assert seen.wait(10)
+        assert seen.wait(120)
         yield "two"
 
     handler = running(calling(waits))

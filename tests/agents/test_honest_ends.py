@@ -66,7 +66,7 @@ def execute(code: str) -> str:
 
 async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
     """The events of these classes; a hang fails the test."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await handler.outcome()
         return [record.event async for record in handler.stream.read(types=types)]
 

@@ -65,7 +65,7 @@ async def test_an_object_comes_while_it_is_written() -> None:
     turn = Turn(text('{"name": "Pa', "ris", '", "sights": ["Tow'), gate("more"), text('er"]}'))
     llm = FakeStreamingLLM([ANSWER, turn])
     handler = FunctionAgent(llm=llm, output_cls=City).run(user_msg="hi")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for event in handler.stream_events():
             if isinstance(event, AgentStreamStructuredOutput) and event.output["name"] == "Paris":
                 llm.open("more")

@@ -71,7 +71,7 @@ BREAKS = FunctionTool.from_defaults(breaks, return_direct=True)
 
 async def seen_by(handler: StreamingHandler) -> list[Any]:
     """The events of a run; a hang fails the test."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [event async for event in handler.stream_events()]
 
 

@@ -71,7 +71,7 @@ class Asks(Workflow):
 
 async def seen(handler: StreamingHandler, *types: type[Event]) -> list[Any]:
     """The events of these classes that a run has written."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await handler.outcome()
         return [record.event async for record in handler.stream.read(types=types)]
 
@@ -313,7 +313,7 @@ class Blocks(MockLLM):
         def tokens() -> Any:
             so_far = ""
             for token in ("a", "b", "c"):
-                assert self._steps.acquire(timeout=5)
+                assert self._steps.acquire(timeout=120)
                 so_far += token
                 yield CompletionResponse(text=so_far, delta=token)
 

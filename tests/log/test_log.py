@@ -12,7 +12,7 @@ import pytest
 
 from llama_index_streaming_ext.log import MemoryLog
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds that a wait which must end may take."""
 
 

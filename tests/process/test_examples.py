@@ -159,7 +159,7 @@ def test_a_key_stops_the_answer_of_the_chatbot(tmp_path: Path) -> None:
         while "wave 3" not in said:
             said += process.stdout.read(1)
         process.send_signal(signal.SIGINT)
-        said += process.communicate("What do you know of the tides?\n", timeout=30)[0]
+        said += process.communicate("What do you know of the tides?\n", timeout=120)[0]
     assert "[librarian -> writer: a story is wanted]" in said
     assert "wave 399" not in said
     _, stopped, rest = said.partition("(cancelled, ")

@@ -10,7 +10,7 @@ import pytest
 from llama_index_streaming_ext import FunctionAgent, StreamingHandler
 from llama_index_streaming_ext.testing import FakeOpenAI, Turn, gate, text, wait
 
-STORY = [text("word "), wait(0.01)] * 500
+STORY = [text("word "), wait(0.01)] * 6000
 
 
 async def first_word(handler: StreamingHandler) -> None:
@@ -42,7 +42,7 @@ async def test_stopping_closes_the_http_stream(way: str, stalled: bool) -> None:
         await first_word(handler)
         await stop(way, handler)
         assert (await handler.outcome()).status == "cancelled"
-        await fake.requests[0].await_closed(timeout=5)
+        await fake.requests[0].await_closed(timeout=120)
         assert fake.requests[0].ended_by == "client"
         fake.open("never") if stalled else None
 
@@ -53,5 +53,5 @@ async def test_breaking_out_stops_nothing() -> None:
     with fake.serve():
         handler = FunctionAgent(llm=fake.llm()).run(user_msg="a story")
         await first_word(handler)
-        await asyncio.wait_for(handler.stream.ended(), 10)
+        await asyncio.wait_for(handler.stream.ended(), 120)
     assert (await handler.outcome()).text == "word " * 20

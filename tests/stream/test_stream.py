@@ -15,7 +15,7 @@ from llama_index_streaming_ext import AgentInput, AgentStream, Event, EventStrea
 from llama_index_streaming_ext.events import StepStateChanged, WorkflowIdleEvent
 from llama_index_streaming_ext.stream.record import Ending
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds that a wait which must end may take."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONG = 60.0
+LONG = 120.0
 """Seconds that something may take on a busy machine."""
 
 

@@ -31,7 +31,7 @@ IMPORTED = (
 )
 """What takes long to import."""
 
-TIMEOUT = 60
+TIMEOUT = 300
 """Seconds that a program may take; then it is killed, by SIGALRM."""
 
 

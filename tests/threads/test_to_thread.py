@@ -19,7 +19,7 @@ from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, VirtualClo
 from llama_index_streaming_ext.testing.clock.threads import idle_threads
 from llama_index_streaming_ext.threads.to_thread import pumped
 
-PATIENCE = 30
+PATIENCE = 120.0
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
 

@@ -230,7 +230,7 @@ async def test_u34_human_input_calls_the_tool_twice() -> None:
     agent = FunctionAgent(llm=ScriptLLM(calls("ask"), says("thanks")), tools=[ask])
     handler = chat(agent)
     seen: list[Event] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for event in handler.stream_events():
             seen.append(event)
             if isinstance(event, InputRequiredEvent):

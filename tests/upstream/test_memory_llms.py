@@ -58,7 +58,7 @@ def test_an_async_summary_is_made_in_a_thread_that_goes_on() -> None:
     class Slow(ChatSummaryMemoryBuffer):
         def get(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
             began.set()
-            go_on.wait(10)
+            go_on.wait(120)
             ended.set()
             return []
 
@@ -72,4 +72,4 @@ def test_an_async_summary_is_made_in_a_thread_that_goes_on() -> None:
         go_on.set()
 
     asyncio.run(cancelled())
-    assert ended.wait(10)
+    assert ended.wait(120)

@@ -114,7 +114,7 @@ async def test_u7_waiting_for_an_event_runs_the_step_twice() -> None:
 
     handler = Asking().run()
     seen: list[Event] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for event in handler.stream_events():
             seen.append(event)
             if isinstance(event, InputRequiredEvent):

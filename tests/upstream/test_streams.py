@@ -207,7 +207,7 @@ async def test_u9_idle_and_unhandled_events_are_internal() -> None:
 
     handler = Waiting().run()
     seen: list[str] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async for event in handler.stream_events(expose_internal=True):
             name = type(event).__name__
             if name == "WorkflowIdleEvent":

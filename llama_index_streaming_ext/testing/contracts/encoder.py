@@ -41,7 +41,7 @@ def check_encoder(
     *,
     runs: Mapping[str, Sequence[Record]] | None = None,
     shows: Collection[Secret] = (),
-    timeout: float = 10.0,
+    timeout: float = 60.0,
 ) -> None:
     """Check that an encoder keeps its contract, on the records of runs of all kinds.
 

@@ -17,7 +17,7 @@ from llama_index_streaming_ext.testing.contracts.rules import Unkept, check_rule
 Log: TypeAlias = EventLog[bytes]
 _Waiter: TypeAlias = "asyncio.Future[None]"
 
-PATIENCE = 2.0
+PATIENCE = 30.0
 """Seconds in which a waiter must be woken."""
 
 _THREADS = 4
@@ -26,7 +26,7 @@ _MANY = 100
 
 
 def check_event_log(
-    make_log: Callable[[], Log], *, several_writers: bool = True, timeout: float = 10.0
+    make_log: Callable[[], Log], *, several_writers: bool = True, timeout: float = 60.0
 ) -> None:
     """Check that a log is an `EventLog`.
 

@@ -62,7 +62,7 @@ class ReceivedRequest:
             return "finished"
         return "server" if self.closed_by_client is None else "client"
 
-    def wait_closed(self, timeout: float = 5.0) -> bool:
+    def wait_closed(self, timeout: float = 30.0) -> bool:
         """Wait until the answer is over; True if that is because the client closed.
 
         Args:
@@ -74,7 +74,7 @@ class ReceivedRequest:
         self._over.result(timeout)
         return self.closed_by_client is not None
 
-    async def await_closed(self, timeout: float = 5.0) -> bool:
+    async def await_closed(self, timeout: float = 30.0) -> bool:
         """Do what `wait_closed` does, without blocking the event loop."""
         await asyncio.wait_for(asyncio.wrap_future(self._over), timeout)
         return self.closed_by_client is not None

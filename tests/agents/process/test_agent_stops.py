@@ -30,7 +30,7 @@ from llama_index_streaming_ext.testing.wire.items import Dialect
 from tests.support.provider_llms import DIALECTS, real
 from tests.support.stopped_requests import STALLED, STORY, BeingAnswered
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a test has failed, instead of waiting for ever."""
 
 

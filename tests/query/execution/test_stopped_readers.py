@@ -41,7 +41,8 @@ def test_a_response_is_stopped_before_its_engine_has_begun() -> None:
         assert response.stream.closed  # pyright: ignore[reportUnknownMemberType]
         return time.monotonic() - began
 
-    assert asyncio.run(main()) < 1
+    # A stop waits for its engine for five seconds.
+    assert asyncio.run(main()) < 5
 
 
 def test_stopping_twice_from_a_thread_leaves_the_cleaning_up_whole() -> None:

@@ -31,7 +31,7 @@ from tests.support.query.query_tools import (
 @pytest.mark.parametrize("stalled", [False, True])
 async def test_cancelling_the_agent_stops_the_query(use_async: bool, stalled: bool) -> None:
     """The provider sees the query's stream closed, also while it has nothing to send (L8)."""
-    parts: list[Any] = [text("It "), gate("never")] if stalled else [text("It "), wait(0.01)] * 500
+    parts: list[Any] = [text("It "), gate("never")] if stalled else [text("It "), wait(0.01)] * 6000
     fake = FakeOpenAI([Turn(*parts)])
     with fake.serve():
         handler = running(tool_of(engine(fake.llm()), use_async))
@@ -39,7 +39,7 @@ async def test_cancelling_the_agent_stops_the_query(use_async: bool, stalled: bo
             if isinstance(event, ToolOutputDelta):
                 break
         await handler.cancel_run()
-        await fake.requests[0].await_closed(timeout=5)
+        await fake.requests[0].await_closed(timeout=120)
         assert fake.requests[0].ended_by == "client"
         fake.open("never") if stalled else None
     assert (await handler.outcome()).status == "cancelled"

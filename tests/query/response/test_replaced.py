@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from llama_index_streaming_ext.query.response.answer import AnswerCursor
 from llama_index_streaming_ext.query.response.replaced import AsyncReplaced, Replaced
 
-PATIENCE = 30
+PATIENCE = 120.0
 TOKENS = [str(number) for number in range(50)]
 
 

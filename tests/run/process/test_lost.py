@@ -44,7 +44,7 @@ async def read(handler):
     return [record async for record in handler.stream.read()]
 
 async def see(handler):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         outcome = await handler.outcome()
         return outcome, await read(handler)
 
@@ -84,7 +84,7 @@ leave()
 
 COLLECTED = """
 async def see_stream(stream):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         return await stream.outcome(), [record async for record in stream.read()]
 
 for make in MAKERS:
@@ -97,7 +97,7 @@ leave()
 READ_ELSEWHERE = """
 async def follow(handler, reads):
     seqs = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async for record in handler.stream.read():
             seqs.append(record.seq)
             reads.set()
@@ -121,7 +121,7 @@ for make in MAKERS:
     handler = loop.run_until_complete(begin(make, threads, found))
     loop.close()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
     outcome, records = asyncio.run(see(handler))
     check("lost", outcome, records)

@@ -72,7 +72,7 @@ class LLMs:
 
     async def left(self, llm: Any) -> bool:
         """Wait until the first answer is over; whether its reader has broken it off."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             if isinstance(llm, FakeStreamingLLM):
                 return await llm.calls[0].ended() in ("CancelledError", "GeneratorExit")
             return await self._fake(llm).requests[0].await_closed()

@@ -51,7 +51,7 @@ AS_TOOL = Turn(tool_call("City", fragments=PIECES))
 
 async def seen_by(handler: StreamingHandler) -> list[Any]:
     """The events of a run; a hang fails the test."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return [event async for event in handler.stream_events()]
 
 

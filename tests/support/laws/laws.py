@@ -22,7 +22,7 @@ from llama_index_streaming_ext import (
 )
 from llama_index_streaming_ext.events import InternalDispatchEvent
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a run or a reader counts as one that hangs."""
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
-LONG = 60.0
+LONG = 120.0
 
 
 class Source:

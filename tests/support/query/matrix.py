@@ -107,7 +107,7 @@ def ours(case: Case) -> OursAsked:
 
 
 async def _ask(adapter: StreamingQueryEngine, question: str) -> tuple[Any, ...]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         response = await adapter.aquery(question)
         deltas = [delta async for delta in response.read()]
         events = [event async for event in response.events()]

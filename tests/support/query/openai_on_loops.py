@@ -17,7 +17,7 @@ from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
 from llama_index_streaming_ext.threads.from_thread import call, iterate
 from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
-LONG = 60.0
+LONG = 120.0
 HELLO = Turn(text("Hel", "lo"))
 
 

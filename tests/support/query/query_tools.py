@@ -55,7 +55,7 @@ class BlockingLibrary(BaseRetriever):
         self.released = threading.Event()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        if not self.released.wait(5):
+        if not self.released.wait(120):
             raise TimeoutError("nobody could release it: the loop is held up")
         return FOUND
 

@@ -19,7 +19,7 @@ from llama_index_streaming_ext.stream.deltas import AnswerText
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Ending
 
-PATIENCE = 30
+PATIENCE = 120.0
 
 
 def source(text: str = "A fact.", node_id: str = "n1") -> NodeWithScore:

@@ -25,7 +25,7 @@ from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool
 from llama_index_streaming_ext.testing.contracts.sample_runs import records_of
 from llama_index_streaming_ext.testing.recording import Recording
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds after which a stream counts as one that hangs."""
 
 HI = [ChatMessage("hi")]

@@ -12,7 +12,7 @@ from workflows.events import Event, StartEvent, StopEvent
 HANG = 0.2
 """Seconds after which a wait counts as a hang; a slow machine only makes it surer."""
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds that a wait which must end may take."""
 
 

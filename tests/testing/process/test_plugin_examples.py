@@ -39,7 +39,7 @@ def run(app: Path, *args: str, **env: str) -> str:
         env=NO_KEY | env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,7 +21,7 @@ def ran(source: str) -> str:
         [sys.executable, "-X", "dev", "-c", source],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ from tests.support.query.stopped_servers import (
 )
 
 STALLED = Turn(text("word "), gate("never"))
-GOING_ON = Turn(*[text("word "), wait(0.005)] * 1000)
+GOING_ON = Turn(*[text("word "), wait(0.005)] * 12_000)
 
 HOWEVER = pytest.mark.parametrize("turn", [STALLED, GOING_ON], ids=["stalled", "going on"])
 MODES = pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize", "simple_summarize"])

@@ -130,5 +130,5 @@ llm = fake.llm()
 print(call(lambda: for_background_loop(llm).acomplete("Hi"), StopSignal()))
 """
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert (done.stdout, done.stderr) == ("Hello\n", "")

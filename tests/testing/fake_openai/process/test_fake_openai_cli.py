@@ -41,7 +41,7 @@ def test_another_process_is_answered_until_it_is_interrupted(script: Path) -> No
         assert process.stdout is not None
         assert said(process.stdout.readline().strip()) == "Hello!"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
 
 
 def test_options_are_handed_on(script: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def connected(url: str) -> Generator[socket.socket]:
     """A socket to the server of a base URL."""
     parts = urlsplit(url)
     assert parts.hostname is not None
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=5) as client:
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=120) as client:
         yield client
 
 
@@ -213,7 +213,7 @@ def test_a_connection_is_kept_when_asked_for() -> None:
     """With `keep_alive` one connection carries many requests."""
     fake = FakeOpenAI(["a", "b"], keep_alive=True)
     with fake.serve() as url:
-        client = HTTPConnection(urlsplit(url).netloc, timeout=5)
+        client = HTTPConnection(urlsplit(url).netloc, timeout=120)
         sockets: list[socket.socket | None] = []
         for stream in (True, False):
             body = json.dumps({**BODY, "stream": stream})
@@ -318,7 +318,7 @@ def test_a_client_that_does_not_read_is_waited_for() -> None:
             assert next(pieces)
             assert fake.requests[0].ended_by is None
         # While the server is there: else it may be the one that ends first.
-        assert fake.requests[0].wait_closed(timeout=30)
+        assert fake.requests[0].wait_closed(timeout=120)
     assert fake.requests[0].bytes_sent < 40_000_000
 
 
