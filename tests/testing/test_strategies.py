@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
+from llama_index.core.base.llms.types import ChatMessage
 
 from llama_index_streaming_ext.errors import MissingDependency
 from llama_index_streaming_ext.stream.event_stream import EventStream
@@ -59,7 +60,7 @@ def test_scripts_with_names_of_tools(script: list[Turn]) -> None:
 @given(script=scripts(failures=False))
 def test_scripts_without_failures(script: list[Turn]) -> None:
     """Without failures the LLM can be heard to its end."""
-    assert record_sync(FakeStreamingLLM(script).stream_chat([])).error is None
+    assert record_sync(FakeStreamingLLM(script).stream_chat([ChatMessage("hi")])).error is None
 
 
 def test_scripts_have_everything() -> None:
@@ -105,7 +106,9 @@ def test_chunkings_shrink() -> None:
 def test_chunkings_of_arguments(deltas: list[str]) -> None:
     """Arguments in any pieces are the same arguments."""
     llm = FakeStreamingLLM([Turn(tool_call("weather", fragments=deltas))])
-    assert record_sync(llm.stream_chat([])).tool_calls[0].tool_kwargs == {"city": "Paris"}
+    assert record_sync(llm.stream_chat([ChatMessage("hi")])).tool_calls[0].tool_kwargs == {
+        "city": "Paris"
+    }
 
 
 @settings(deadline=None, max_examples=20)

@@ -151,6 +151,8 @@ def _as_sent(message: ChatMessage) -> Message:
     calls = [_call_as_sent(b) for b in message.blocks if isinstance(b, ToolCallBlock)]
     if calls:
         sent["tool_calls"] = calls
+    elif sent["content"] is None:
+        sent["content"] = ""  # as the real class sends a message without text
     if message.role == MessageRole.TOOL:
         sent["tool_call_id"] = message.additional_kwargs.get("tool_call_id")
     return sent

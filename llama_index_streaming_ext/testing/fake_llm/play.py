@@ -19,6 +19,7 @@ from llama_index_streaming_ext.testing.fake_llm.provider_types import (
     reset_error,
     status_error,
 )
+from llama_index_streaming_ext.testing.history.refusal import refusal_of
 from llama_index_streaming_ext.testing.script.request import Request
 from llama_index_streaming_ext.testing.script.turns import Turn
 from llama_index_streaming_ext.testing.wire.encode import before_answer, full_response, wire_items
@@ -57,13 +58,23 @@ class Player:
         request: the call.
         call: its record.
         max_retries: how often the provider's SDK tries again.
+        strict_history: whether a conversation that OpenAI refuses is refused.
     """
 
-    def __init__(self, playback: Playback, request: Request, call: Call, max_retries: int) -> None:
+    def __init__(
+        self,
+        playback: Playback,
+        request: Request,
+        call: Call,
+        max_retries: int,
+        *,
+        strict_history: bool = True,
+    ) -> None:
         self._playback = playback
         self._request = request
         self._call = call
         self._max_retries = max_retries
+        self._refusal = refusal_of(request.messages) if strict_history else None
 
     def stream(self, fold: Fold) -> Iterator[Step]:
         """Play a streamed answer.
@@ -111,6 +122,9 @@ class Player:
 
     def _begin(self, items_of: _Items) -> Generator[Step, None, Iterator[WireItem]]:
         """Try until an answer begins, and return the rest of it."""
+        if self._refusal is not None:
+            self._call.requests += 1
+            raise status_error(Http(400, message=self._refusal))
         while True:
             self._call.requests += 1
             turn, request = self._playback.take(self._request)

@@ -110,6 +110,10 @@ class FakeStreamingLLM(StructuredAnswers):
     sync_only: bool = Field(
         default=False, description="Whether its async face blocks the event loop."
     )
+    strict_history: bool = Field(
+        default=True,
+        description="Whether a conversation that OpenAI refuses raises OpenAI's error.",
+    )
     max_retries: int = Field(default=3, description="How often it tries again after `http(429)`.")
     additional_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="What is added to every request."
@@ -324,7 +328,13 @@ class FakeStreamingLLM(StructuredAnswers):
         call = Call(messages, kwargs)
         self._state.calls.append(call)
         request = self._request(messages, kwargs, stream=stream)
-        return call, Player(self._state.playback, request, call, self.max_retries)
+        return call, Player(
+            self._state.playback,
+            request,
+            call,
+            self.max_retries,
+            strict_history=self.strict_history,
+        )
 
     def _request(
         self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool

@@ -17,6 +17,7 @@ from llama_index_streaming_ext.testing.fake_openai.answers import (
     models,
 )
 from llama_index_streaming_ext.testing.fake_openai.received import ReceivedRequest
+from llama_index_streaming_ext.testing.history.refusal import refusal_of
 from llama_index_streaming_ext.testing.script.request import Request
 from llama_index_streaming_ext.testing.script.turns import Turn
 from llama_index_streaming_ext.testing.wire.items import Dialect, Disconnect, Gate, Http, Wait
@@ -37,10 +38,17 @@ class Endpoints:
         model_names: what `GET /v1/models` lists; any other name is answered too.
         comments: whether a keep-alive comment goes before every event of a stream.
         crlf: whether the lines of a stream end in CR LF.
+        strict_history: whether a conversation that OpenAI refuses is refused.
     """
 
     def __init__(
-        self, playback: Playback, model_names: Sequence[str], *, comments: bool, crlf: bool
+        self,
+        playback: Playback,
+        model_names: Sequence[str],
+        *,
+        comments: bool,
+        crlf: bool,
+        strict_history: bool = True,
     ) -> None:
         self.unexpected: list[UnexpectedLLMCall] = []
         self._failed: dict[bytes, tuple[Turn, Request]] = {}
@@ -48,6 +56,7 @@ class Endpoints:
         self._model_names = tuple(model_names)
         self._comments = comments
         self._crlf = crlf
+        self._strict_history = strict_history
 
     def answer(self, received: ReceivedRequest) -> Steps:
         """The answer to a request; a call of a model takes a turn of the script."""
@@ -69,7 +78,11 @@ class Endpoints:
             if not asked.get(name):
                 message = f"Missing required parameter: '{name}'."
                 return error_answer(400, message, param=name, code="missing_required_parameter")
-        return self._turn(received, Request.from_body(asked, dialect))
+        request = Request.from_body(asked, dialect)
+        refusal = refusal_of(request.messages) if self._strict_history else None
+        if refusal is not None:
+            return error_answer(400, refusal, param=required)
+        return self._turn(received, request)
 
     def _turn(self, received: ReceivedRequest, request: Request) -> Steps:
         try:

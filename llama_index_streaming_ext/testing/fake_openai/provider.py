@@ -46,6 +46,8 @@ class FakeOpenAI:
         strict: whether a call without a turn is refused (status 400, which the SDK does not try
             again); otherwise its answer is empty.
         repeat_last: whether the last turn answers all calls after it.
+        strict_history: whether a conversation that OpenAI refuses is answered by status 400, as by
+            OpenAI: a tool call without its result, for example. `check_history` has the rules.
         keep_alive: whether the server keeps a connection for further requests, as OpenAI's does.
             Off by default, because LlamaIndex's classes never close the connections that they
             keep, and Python then warns of unclosed sockets at the end of a test.
@@ -67,12 +69,19 @@ class FakeOpenAI:
         crlf: bool = False,
         strict: bool = True,
         repeat_last: bool = False,
+        strict_history: bool = True,
         keep_alive: bool = False,
         models: Sequence[str] = _MODELS,
     ) -> None:
         self.requests: list[ReceivedRequest] = []
         self._playback = Playback(script, strict=strict, repeat_last=repeat_last)
-        self._endpoints = Endpoints(self._playback, models, comments=comments, crlf=crlf)
+        self._endpoints = Endpoints(
+            self._playback,
+            models,
+            comments=comments,
+            crlf=crlf,
+            strict_history=strict_history,
+        )
         self._sizes = sizes(split)
         self._keep_alive = keep_alive
         self._gates = Gates()

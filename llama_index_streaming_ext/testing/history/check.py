@@ -9,10 +9,9 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from llama_index_streaming_ext.testing.fake_llm.calls import Call, request_of
 from llama_index_streaming_ext.testing.fake_openai.received import ReceivedRequest
-from llama_index_streaming_ext.testing.history.chat import chat_problems
 from llama_index_streaming_ext.testing.history.order import order_problems
 from llama_index_streaming_ext.testing.history.problem import HistoryProblem
-from llama_index_streaming_ext.testing.history.responses import responses_problems
+from llama_index_streaming_ext.testing.history.refusal import hard_problems
 from llama_index_streaming_ext.testing.script.request import Request
 
 
@@ -65,9 +64,7 @@ def history_problems(request: Any) -> list[HistoryProblem]:
         TypeError: `request` is nothing that has messages.
     """
     messages = _messages(request)
-    is_responses = any(message.get("type") not in (None, "message") for message in messages)
-    hard = responses_problems(messages) if is_responses else chat_problems(messages)
-    return [*hard, *order_problems(messages)]
+    return [*hard_problems(messages), *order_problems(messages)]
 
 
 def _messages(request: Any) -> list[Mapping[str, Any]]:

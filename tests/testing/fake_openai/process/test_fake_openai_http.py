@@ -242,7 +242,7 @@ def test_requests_that_come_in_one_packet() -> None:
 def test_http_1_0_has_no_chunks() -> None:
     """An old client gets the stream as it is, and its end is the connection's."""
     fake = FakeOpenAI([Turn(text("a"))])
-    body = b'{"model":"any","messages":[{}],"stream":true}'
+    body = b'{"model":"any","messages":[{"role":"user","content":"Hi"}],"stream":true}'
     head = b"POST /v1/chat/completions HTTP/1.0\r\ncontent-length: %d\r\n\r\n" % len(body)
     with fake.serve() as url, connected(url) as client:
         client.sendall(head + body)
@@ -300,7 +300,7 @@ def test_an_idle_client_may_leave() -> None:
 def test_a_reset_is_a_tcp_reset() -> None:
     """`disconnect()` is not a polite close."""
     fake = FakeOpenAI([Turn(disconnect())])
-    body = b'{"model":"any","messages":[{}]}'
+    body = b'{"model":"any","messages":[{"role":"user","content":"Hi"}]}'
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: fake\r\ncontent-length: %d\r\n\r\n"
     with fake.serve() as url, connected(url) as client:
         client.sendall(head % len(body) + body)
