@@ -83,7 +83,7 @@ def translated(error: Exception, text: str = "", call_id: str = "") -> Exception
 
 
 def _said_by_provider(error: BaseException) -> bool:
-    """Whether this is how a library raises an error object that it found in a stream."""
+    """Return True if this is how a library raises an error object that it found in a stream."""
     cls = type(error)
     if _stands_for_openai(cls):
         return field(error, "status_code") is None and field(error, "body") is not None

@@ -49,7 +49,7 @@ _KNOWN = (
 
 
 def register_sync_only(cls: _Class) -> _Class:
-    """Says that the async methods of an LLM class merely call its sync ones.
+    """Register a class of LLMs whose async methods merely call its sync ones.
 
     Their sync counterparts then run in threads. It holds for subclasses, too, as far as they do
     not override the method in question.
@@ -67,7 +67,7 @@ def register_sync_only(cls: _Class) -> _Class:
 
 
 def blocks_the_loop(llm: LLM, method: AsyncMethod = "astream_chat") -> bool:
-    """Whether an async method of an LLM merely calls the sync one, and so blocks the event loop.
+    """Return True if an async method of an LLM blocks the event loop: it only calls the sync one.
 
     It does where it is the default of core's `CustomLLM` (also with `HuggingFaceLLM`, which
     inherits it), where the class is registered or known to, and where the LLM has a true attribute
@@ -97,7 +97,7 @@ def _blocks(llm: LLM, method: str) -> bool:
 
 
 def _share(cls: type, other: type, method: str) -> bool:
-    """Whether two classes have the same function as a method."""
+    """Return True if two classes have the same function as a method."""
     function = _function(cls, method)
     return function is not None and function is _function(other, method)
 
@@ -119,7 +119,7 @@ async def open_stream(
     strict: bool,
     on_demand: bool = False,
 ) -> Opened:
-    """Asks an LLM for a stream, and has another of its methods answer if it lacks that one.
+    """Ask an LLM for a stream, and have another of its methods answer if it lacks that one.
 
     In this order: the async streaming method, unless it blocks the loop; the sync one, in a
     thread; then the async and the sync one that answer at once, whose answer is the only chunk.
@@ -155,7 +155,7 @@ def open_stream_sync(
     *,
     strict: bool,
 ) -> OpenedSync:
-    """Does what `open_stream` does, without an event loop.
+    """Do what `open_stream` does, without an event loop.
 
     The sync streaming method is asked, then the sync one that answers at once. An LLM that has
     async methods only raises `NotImplementedError`. The arguments are those of `open_stream`, but
@@ -239,14 +239,14 @@ class Opened(_Tried):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Closes the stream, and what the LLM's generators iterate over. No chunk comes then."""
+        """Close the stream, and what the LLM's generators iterate over. No chunk comes then."""
         self._next = self._first
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             await aclose(chunks, begun=self.streamed is not None)
 
     async def _open(self) -> None:
-        """Asks the next method, until one does not say that the LLM lacks it."""
+        """Ask the next method, until one does not say that the LLM lacks it."""
         await self.aclose()
         for way in self._ways:
             try:
@@ -286,7 +286,7 @@ class OpenedSync(_Tried):
         raise StopIteration
 
     def close(self) -> None:
-        """Closes the stream. No chunk comes then."""
+        """Close the stream. No chunk comes then."""
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             close(chunks)

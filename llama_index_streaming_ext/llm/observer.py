@@ -1,4 +1,4 @@
-"""Where LLM calls are made: what `StreamingLLM` writes of them, and into what."""
+"""Observers of LLM calls: they get the events and the text that `StreamingLLM` sees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llama_index_streaming_ext.stream.origin import current_origin, running_id
 OnIncomplete = Literal["event", "raise"]
 
 TextSink: TypeAlias = Callable[[str, str, str | None, Any], None]
-"""What a call tells what it says: its id, the text, the thought, and the provider's chunk."""
+"""The function that gets a call's text: its id, text, thought and the provider's chunk."""
 
 _current: ContextVar[CallObserver | None] = ContextVar(
     "llama_index_streaming_ext.llm.observer", default=None
@@ -34,11 +34,11 @@ class RunCalls:
         self._numbers = itertools.count(1)
 
     def number(self) -> int:
-        """The number of the next call, from 1."""
+        """Return the number of the next call, from 1."""
         return next(self._numbers)
 
     def broken_off(self) -> list[Event]:
-        """What is to be written of the calls that are going on when the run has ended."""
+        """Return the events of the calls that are going on when the run has ended."""
         return [broken_off() for broken_off in list(self.open.values())]
 
 
@@ -47,7 +47,7 @@ _alone = RunCalls()
 
 
 class CallObserver:
-    """A place where LLM calls are made, such as a step of a run.
+    """The observer of the LLM calls that are made at one place, such as a step of a run.
 
     Args:
         run_id: the run that the calls belong to.
@@ -62,8 +62,8 @@ class CallObserver:
         iteration: how many times the agent has asked in this run, from 1.
         on_incomplete: what to do about an answer that is not whole; None for what the LLM is
             set to.
-        hears_text: whether it is told the text, too, which the caller gets as well.
-        takes_text: whether it writes the text itself, so that the caller needs the last chunk only.
+        wants_text: whether it is told the text, too, which the caller gets as well.
+        writes_text: whether it writes the text itself; then the caller needs the last chunk only.
         max_lead: how many chunks the LLM may be ahead of the readers; None for any number.
     """
 
@@ -88,7 +88,7 @@ class CallObserver:
         self.calls = calls or _alone
 
     def call_id(self) -> str:
-        """The id of the next call."""
+        """Return the id of the next call."""
         return f"{self.run_id}-{self.calls.number()}"
 
     async def on_start(self, started: LLMCallStarted) -> None:
@@ -100,14 +100,14 @@ class CallObserver:
         self.write(started)
 
     def owns_text(self, call_id: str) -> bool:
-        """Whether it writes the text of a call that has begun itself."""
+        """Return True if it writes the text of a call that has begun itself."""
         return self.writes_text
 
     def on_open(self, call_id: str) -> None:
         """The LLM has taken a call that streams."""
 
     def on_text(self, call_id: str, delta: str, thinking: str | None, raw: Any) -> None:
-        """A call goes on, where the site takes or hears the text.
+        """A call goes on, where the observer writes or wants the text.
 
         Args:
             call_id: the call.
@@ -118,7 +118,7 @@ class CallObserver:
         raise NotImplementedError
 
     def text_sink(self, call_id: str) -> TextSink:
-        """What a call that has begun tells its text to: `text`, or what does the same faster."""
+        """Return what gets the text of a call: `on_text`, or what does the same faster."""
         return self.on_text
 
     def on_arguments(self, tool_id: str, tool_name: str, index: int, call_id: str) -> ToolArguments:
@@ -132,7 +132,7 @@ class CallObserver:
         self.write(token.event())
 
     def has_room(self) -> bool:
-        """Whether the readers are certainly near enough, so that `room` need not be asked."""
+        """Return True if the readers are certainly near enough to go on without waiting."""
         return False
 
     async def wait_for_room(self, lead: int) -> int:
@@ -146,27 +146,27 @@ class CallObserver:
         return 0
 
     def wait_for_room_sync(self, lead: int) -> None:
-        """What `room` does, in a thread that may block."""
+        """Do what `wait_for_room` does, in a thread that may block."""
 
 
 def current_observer() -> CallObserver | None:
-    """The site of the LLM call that is being made here, None outside of one.
+    """Return the observer of the LLM call that is made here, None outside of one.
 
-    A site belongs to its run: a run that is started inside another one's step inherits the
-    context of that step, but not its site.
+    An observer belongs to its run: a run that is started inside another one's step inherits the
+    context of that step, but not its observer.
     """
     site = _current.get()
     return site if site is not None and running_id() == site.run_id else None
 
 
 def lone_call_id() -> str:
-    """The id of a call that belongs to no run."""
+    """Return the id of a call that belongs to no run."""
     return f"call-{_alone.number()}"
 
 
 @contextmanager
 def observed_by(site: CallObserver | None) -> Generator[None, None, None]:
-    """LLM calls in this context are made at a site."""
+    """Have the LLM calls that are made in this context observed."""
     token = _current.set(site)
     try:
         yield

@@ -41,7 +41,7 @@ class OpenStreams:
 
 
 def _is_running(stream: object, name: str) -> bool:
-    """Whether a generator is being read: what is none by type need not say it."""
+    """Return True if a generator is being read: what is none by type need not say it."""
     return bool(getattr(stream, name, False))
 
 

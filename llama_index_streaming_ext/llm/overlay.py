@@ -41,7 +41,7 @@ _making = threading.Lock()
 
 
 def wrap(inner: LLM, face: type, options: Any) -> LLM:
-    """An LLM that is `inner` in all but the methods of `face`.
+    """Return an LLM that is `inner` in all but the methods of `face`.
 
     Args:
         inner: any LLM. One that is wrapped already is unwrapped first: there are never two layers.
@@ -70,12 +70,12 @@ def wrap(inner: LLM, face: type, options: Any) -> LLM:
 
 
 def inner_of(llm: _T) -> _T:
-    """The LLM that `llm` wraps, or `llm` itself if it is not wrapped."""
+    """Return the LLM that `llm` wraps, or `llm` itself if it is not wrapped."""
     return cast(_T, _read(llm, _INNER)) if isinstance(llm, _Wrapped) else llm
 
 
 def options_of(llm: LLM) -> Any:
-    """The options that `llm` was wrapped with.
+    """Return the options that `llm` was wrapped with.
 
     Raises:
         TypeError: `llm` is not wrapped.
@@ -201,7 +201,7 @@ def _of_face(cls: type, name: str) -> Any:
 
 
 def _class_of(face: type, inner_class: type) -> type:
-    """The class of the wrappers of `inner_class`, which is made if there is none."""
+    """Return the class of the wrappers of `inner_class`; make it if there is none."""
     with _making:
         key = id(face), id(inner_class)
         made = _classes.get(key)

@@ -95,7 +95,7 @@ class PartialModel:
 
     @property
     def known(self) -> bool:
-        """Whether anything of it can be certain before the end."""
+        """True if anything of it can be certain before the end."""
         return self._object is not None
 
     def shown(self, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 def _is_opaque(cls: type[BaseModel]) -> bool:
-    """Whether the whole object decides what becomes of its fields."""
+    """Return True if the whole object decides what becomes of its fields."""
     said = cls.__pydantic_decorators__
     whole = said.model_validators or said.model_serializers or said.root_validators
     if whole or issubclass(cls, RootModel):
@@ -254,7 +254,7 @@ def _changed(cls: type[BaseModel]) -> set[str]:
 
 
 def _keeps_the_value(metadata: Any) -> bool:
-    """Whether what is said of a type only describes or checks its values."""
+    """Return True if what is said of a type only describes or checks its values."""
     if isinstance(metadata, FieldInfo):
         return all(_keeps_the_value(said) for said in metadata.metadata)
     return isinstance(metadata, str | MinLen | MaxLen)

@@ -22,16 +22,16 @@ _Base = LLM if TYPE_CHECKING else object
 
 
 class StreamingLLM(_Base):
-    """Any LLM, made well-behaved: it delegates, and still is what it was.
+    """Any LLM with streams that report their calls and how they end; otherwise what it was.
 
     `isinstance(w, type(llm))` holds, attributes are read and written through, callbacks count
     once, and structured output stays the provider's own. What is new:
 
     - inside a run each call is announced (`LLMCallStarted`, `LLMCallFinished` with usage, time to
       first token and finish reason), and so are the arguments of tool calls (`ToolCallDelta`);
-    - an answer that is cut off, refused, filtered or broken off is told from a whole one (U24);
-    - what the OpenAI classes misread is mended (U72-U74);
-    - an LLM that cannot stream answers in one chunk (U33), and one that only streams
+    - an answer that is cut off, refused, filtered or broken off is told from a whole one;
+    - what the OpenAI classes misread is mended;
+    - an LLM that cannot stream answers in one chunk, and one that only streams
       synchronously is read in a thread, so that the event loop stays free.
 
     The agents of this package wrap their LLM by themselves.
@@ -70,12 +70,12 @@ class StreamingLLM(_Base):
         repairs: bool = True,
         max_lead: int | None = None,
     ) -> StreamingLLM:
-        """The wrapped LLM."""
+        """Wrap an LLM."""
         options = Options(on_incomplete, strict, usage, repairs, max_lead)
         return streaming(llm, options)  # pyright: ignore[reportReturnType] # it is one
 
     def __init__(self, llm: LLM, **options: Any) -> None:  # pyright: ignore[reportInconsistentConstructor] # as __new__
-        """Nothing: its state is the inner LLM's."""
+        """Set nothing: the state is that of the inner LLM."""
 
     @property
     def inner(self) -> LLM:
@@ -84,7 +84,7 @@ class StreamingLLM(_Base):
 
     @property
     def streaming_options(self) -> Options:
-        """How it is set."""
+        """The options of the wrapper."""
         return options_of(self)
 
     if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class StreamingLLM(_Base):
 
 
 class StreamingToolLLM(StreamingLLM):
-    """What a `StreamingLLM` has besides, where the inner LLM calls functions."""
+    """A `StreamingLLM` whose inner LLM calls functions."""
 
     if not TYPE_CHECKING:
         __slots__ = ()
@@ -188,6 +188,6 @@ class StreamingToolLLM(StreamingLLM):
 
 
 def streaming(llm: LLM, options: Options) -> LLM:
-    """An LLM wrapped with the options."""
+    """Wrap an LLM with options."""
     face = StreamingToolLLM if isinstance(inner_of(llm), FunctionCallingLLM) else StreamingLLM
     return wrap(llm, face, options)

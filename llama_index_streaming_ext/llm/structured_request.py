@@ -13,7 +13,7 @@ _RESPONSES = "llama_index.llms.openai.responses"
 
 
 def asks_past_its_chat(llm: LLM) -> bool:
-    """Whether a class asks its provider for objects by another way than its chat methods.
+    """Return True if a class asks its provider for objects by another way than its chat methods.
 
     `OpenAIResponses` does, by `responses.parse`; canary: tests/upstream/test_turns.py. One that
     chains its responses is left alone: its chat methods would put the object into the chain.

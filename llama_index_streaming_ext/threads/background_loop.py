@@ -59,16 +59,16 @@ class LoopTask(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """True if it has ended."""
         return self._outcome.done()
 
     @property
     def begun(self) -> bool:
-        """Whether `begin` was called."""
+        """True if `begin` was called."""
         return self._begun
 
     def begin(self, context: Context) -> None:
-        """Runs it; from any thread.
+        """Run it; from any thread.
 
         Args:
             context: the context to run it in, which nothing else may be running in: a copy.
@@ -86,7 +86,7 @@ class LoopTask(Generic[T]):
             raise _gone() from error
 
     def cancel(self) -> None:
-        """Cancels it at once, from any thread. Does not wait until it has ended.
+        """Cancel it at once, from any thread. Do not wait until it has ended.
 
         Doing so again does nothing: a second cancellation would break off what the first has
         begun. HTTP clients would leave the connection open then, for nothing shields them.
@@ -95,7 +95,7 @@ class LoopTask(Generic[T]):
             call_on_loop(self._loop, self._cancel)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until it has ended; False if it has not in that time.
+        """Wait until it has ended; False if it has not in that time.
 
         Args:
             timeout: the longest time to wait, in seconds.
@@ -107,7 +107,7 @@ class LoopTask(Generic[T]):
         return True
 
     def result(self, timeout: float | None = None) -> T:
-        """Waits for its result.
+        """Wait for its result.
 
         Args:
             timeout: the longest time to wait, in seconds.
@@ -132,7 +132,7 @@ class LoopTask(Generic[T]):
         self._outcome.add_done_callback(lambda ended: callback(ended.exception()))
 
     def abandon(self) -> None:
-        """Ends it without having run it to its end. For a loop that is no more."""
+        """End it without having run it to its end. For a loop that is no more."""
         self._end(partial(self._outcome.set_exception, _gone()))
 
     # In the loop
@@ -195,11 +195,11 @@ class LoopThread:
 
     @property
     def runs(self) -> bool:
-        """Whether the loop is there to run something."""
+        """True if the loop is there to run something."""
         return self._thread.is_alive() and not self.loop.is_closed()
 
     def is_here(self) -> bool:
-        """Whether this is called in the loop's own thread."""
+        """Return True if this is called in the loop's own thread."""
         return threading.get_ident() == self._thread.ident
 
     def task(self, make: Callable[[], Coroutine[Any, Any, T]]) -> LoopTask[T]:
@@ -211,7 +211,7 @@ class LoopThread:
         return LoopTask(self.loop, make, self._tasks)
 
     def submit(self, make: Callable[[], Coroutine[Any, Any, T]], context: Context) -> LoopTask[T]:
-        """Runs a coroutine on the loop; from any thread.
+        """Run a coroutine on the loop; from any thread.
 
         Args:
             make: makes the coroutine. It is called in the task.
@@ -225,7 +225,7 @@ class LoopThread:
         return task
 
     def close(self) -> None:
-        """Cancels all tasks, lets them end, and closes the loop."""
+        """Cancel all tasks, let them end, and close the loop."""
         call_on_loop(self.loop, self._closing.set)
         if not self.is_here():
             self._thread.join(_PATIENCE)
@@ -310,13 +310,13 @@ def background() -> LoopThread:
 
 
 def on_background_loop() -> bool:
-    """Whether this is called in the thread of the background loop."""
+    """Return True if this is called in the thread of the background loop."""
     thread = _process.running()
     return thread is not None and thread.is_here()
 
 
 def refuse_on_background_loop() -> None:
-    """Raises where waiting for the background loop would wait for ever.
+    """Raise where waiting for the background loop would wait for ever.
 
     Raises:
         WouldDeadlock: this is called in the thread of the background loop.

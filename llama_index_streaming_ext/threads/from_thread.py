@@ -52,7 +52,7 @@ def iterate(
     *,
     lead: int = 64,
 ) -> Generator[T, None, None]:
-    """Reads an async stream in a thread that has no event loop, or may block the one it has.
+    """Read an async stream in a thread that has no event loop, or may block the one it has.
 
     The stream is made, read and closed in one task on the background loop, and in a copy of the
     context in which this is called. Its first item is handed over at once, later ones within 2 ms.
@@ -83,7 +83,7 @@ def iterate(
 
 
 def call(make: Callable[[], Awaitable[T]], stop: StopSignal) -> T:
-    """Waits for a result as `iterate` does for items.
+    """Wait for a result as `iterate` does for items.
 
     Args:
         make: makes what is awaited. It is called on the background loop.
@@ -129,7 +129,7 @@ def _read(
 
 
 def _check(task: LoopTask[None]) -> None:
-    """Raises what the stream raised."""
+    """Raise what the stream raised."""
     try:
         task.result()
     except asyncio.CancelledError as error:
@@ -187,20 +187,20 @@ class _Reading(HandOff[T]):
     # In any thread
 
     def stop(self, task: LoopTask[None]) -> None:
-        """Cancels the task, and wakes the thread."""
+        """Cancel the task, and wake the thread."""
         self.stopped = True
         task.cancel()
         self.wake_thread()
 
     def end(self, error: BaseException | None) -> None:
-        """Wakes the thread for the last time."""
+        """Wake the thread for the last time."""
         self.ended = True
         self.wake_thread()
         if self.left or self.stopped:
             self._report(error)
 
     def _report(self, error: BaseException | None) -> None:
-        """Says what no reader is left to hear."""
+        """Report an error that no reader is left to get."""
         if self._loop is None or error is None or isinstance(error, asyncio.CancelledError):
             return
         self._loop.call_exception_handler(
@@ -210,7 +210,7 @@ class _Reading(HandOff[T]):
     # In the task
 
     async def work(self) -> None:
-        """Makes the stream, reads it to its end, and closes it."""
+        """Make the stream, read it to its end, and close it."""
         self._loop = asyncio.get_running_loop()
         made = self._make()
         # U80: some are async generator functions, with nothing to await.
@@ -245,7 +245,7 @@ class _Reading(HandOff[T]):
                 in_a_row = 0
 
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wakes the thread: at once, but not more often than every 2 ms."""
+        """Wake the thread: at once, but not more often than every 2 ms."""
         if loop.time() >= self._next_batch:
             self._tell_now(loop)
         elif self._timer is None:

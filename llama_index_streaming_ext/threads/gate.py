@@ -18,7 +18,7 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open."""
+        """True if it is open."""
         return self._opened.is_set()
 
     def open(self) -> None:

@@ -29,11 +29,11 @@ class StopSignal:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped."""
+        """True if it was stopped."""
         return self._stopped
 
     def stop(self) -> None:
-        """Stops, which calls every callback, in this thread. Stopping again does nothing."""
+        """Stop, which calls every callback, in this thread. Stopping again does nothing."""
         with self._lock:
             self._stopped = True
             callbacks = list(self._callbacks.values())
@@ -61,7 +61,7 @@ class StopSignal:
         return lambda: None
 
     def check(self) -> None:
-        """Goes on if it was not stopped.
+        """Go on if it was not stopped.
 
         Raises:
             StreamStopped: it was.

@@ -52,7 +52,7 @@ class ChunkReader(ABC):
 
     @abstractmethod
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk.
+        """Read the next chunk.
 
         Args:
             chunk: as the LLM yielded it.
@@ -62,7 +62,7 @@ class ChunkReader(ABC):
         """
 
     def end(self) -> Sequence[Fragment]:
-        """Says that no chunk follows.
+        """Say that no chunk follows.
 
         Returns:
             The fragments that only the end makes certain, such as arguments that came as a dict,

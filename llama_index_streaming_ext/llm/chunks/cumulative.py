@@ -48,12 +48,12 @@ class GrowingCall(ToolCallSoFar):
         self._rewritten = False
 
     def is_shown_by(self, block: ToolCallBlock) -> bool:
-        """Whether a block at the same place is this call, further on."""
+        """Return True if a block at the same place is this call, further on."""
         same_id = self.shown_id is None or block.tool_call_id in (None, self.shown_id)
         return same_id and block.tool_name.startswith(self.tool_name)
 
     def show(self, block: ToolCallBlock) -> Fragment | None:
-        """Takes how it is shown now."""
+        """Take how it is shown now."""
         self.shown_id = self.shown_id or block.tool_call_id
         self.tool_name = block.tool_name
         self._seen = now = block.tool_kwargs
@@ -68,7 +68,7 @@ class GrowingCall(ToolCallSoFar):
         return self._first(now)
 
     def complete(self) -> Fragment | None:
-        """Says that it changes no more."""
+        """Say that it changes no more."""
         if self.told_elsewhere or self._length or not self._seen:
             return None
         return self._tell(self._seen if isinstance(self._seen, str) else as_json(self._seen))
@@ -128,7 +128,7 @@ class GrowingCalls:
         """Those so far, in the order in which they began."""
 
     def show(self, blocks: Sequence[object]) -> Sequence[Fragment]:
-        """Takes the blocks of the next chunk."""
+        """Take the blocks of the next chunk."""
         shown = [block for block in blocks if isinstance(block, ToolCallBlock)]
         return told(self._shown(shown)) if shown else ()
 

@@ -14,7 +14,7 @@ from llama_index_streaming_ext.llm.raw import get
 
 
 class GenericReader(ChunkReader):
-    """Reads the chunks of any LLM, from the tool calls in the blocks of their messages.
+    """Reader of the chunks of any LLM, from the tool calls in the blocks of their messages.
 
     Classes that keep tool calls in `additional_kwargs` only have no fragments.
     """
@@ -25,7 +25,7 @@ class GenericReader(ChunkReader):
         self._calls = self._growing.calls
 
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk."""
+        """Read the next chunk."""
         delta, thinking = chunk.delta, None
         if delta is None:
             delta = self._delta(chunk)
@@ -54,7 +54,7 @@ class GenericReader(ChunkReader):
 
 
 class AnthropicReader(GenericReader):
-    """Reads the chunks of `Anthropic`, whose raw events have the arguments as text.
+    """Reader of the chunks of `Anthropic`, whose raw events have the arguments as text.
 
     Its messages have them as a dict, of which nobody knows when it is complete.
     """
@@ -64,7 +64,7 @@ class AnthropicReader(GenericReader):
         self._by_place: dict[object, GrowingCall] = {}
 
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk."""
+        """Read the next chunk."""
         piece = super().read(chunk)
         raw = chunk.raw
         kind = get(raw, "type")

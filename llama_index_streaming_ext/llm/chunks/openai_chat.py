@@ -27,7 +27,7 @@ from llama_index_streaming_ext.llm.raw import get, with_fields
 
 
 class OpenAIChatReader(ChunkReader):
-    """Reads the chunks of `OpenAI` and its kin from what the server sent.
+    """Reader of the chunks of `OpenAI` and its kin from what the server sent.
 
     The class reads the first tool call of a delta only (U72); this reads them all, whatever
     their order, and mends what servers get wrong: see `_CallsOnTheWire`. One loss is out of
@@ -50,7 +50,7 @@ class OpenAIChatReader(ChunkReader):
         return [(c.shown_id, c.tool_name, str(c.arguments)) for c in self._wire.shown()]
 
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk."""
+        """Read the next chunk."""
         delta, thinking = chunk.delta, None
         if delta is None:
             delta = self._delta(chunk)
@@ -125,11 +125,11 @@ class _CallOnTheWire(ToolCallSoFar):
 
     @property
     def is_function(self) -> bool:
-        """Whether it has ever had a function, without which it is no call."""
+        """True if it has ever had a function, without which it is no call."""
         return self._function is not None
 
     def hear(self, said: Any) -> Fragment | None:
-        """Takes the next piece of it."""
+        """Take the next piece of it."""
         function = get(said, "function")
         if self._function is None:
             self._function = function
@@ -198,7 +198,7 @@ class _CallsOnTheWire:
         self._by_id: dict[str, _CallOnTheWire] = {}
 
     def read(self, said: Sequence[Any]) -> Sequence[Fragment]:
-        """Takes the tool calls of a delta."""
+        """Take the tool calls of a delta."""
         return told([self._call(piece).hear(piece) for piece in said])
 
     def shown(self) -> Sequence[_CallOnTheWire]:

@@ -39,7 +39,7 @@ class OpenAIResponsesReader(ChunkReader):
         self._thinking_ended = 0
 
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk."""
+        """Read the next chunk."""
         raw = chunk.raw
         kind = get(raw, "type")
         if kind == "response.output_text.delta":
@@ -142,7 +142,7 @@ class _CallsInEvents:
         }
 
     def read(self, kind: Any, event: Any) -> Sequence[Fragment]:
-        """Takes an event."""
+        """Take an event."""
         read = self._readers.get(kind)
         return told(read(event)) if read is not None else ()
 

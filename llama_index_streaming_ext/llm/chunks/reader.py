@@ -65,7 +65,7 @@ class _ReaderByShape(ChunkReader):
         return self._reader.tool_calls if self._reader else []
 
     def read(self, chunk: ChatResponse) -> Piece:
-        """Reads the next chunk."""
+        """Read the next chunk."""
         if self._reader is None:
             self._reader = self._chosen(chunk.raw)
             # From now on a chunk costs no detour.
@@ -73,7 +73,7 @@ class _ReaderByShape(ChunkReader):
         return self._reader.read(chunk)
 
     def end(self) -> Sequence[Fragment]:
-        """Says that no chunk follows."""
+        """Say that no chunk follows."""
         return self._reader.end() if self._reader else ()
 
     def repaired(self, chunk: ChatResponse) -> ChatResponse:

@@ -63,7 +63,7 @@ class ToolCallSoFar:
         self._held: list[str] = []
 
     def add(self, delta: str) -> Fragment | None:
-        """Takes a piece of the arguments.
+        """Take a piece of the arguments.
 
         Args:
             delta: the piece.
@@ -149,7 +149,7 @@ def parsed(text: str) -> object:
 
 
 def is_complete(text: str) -> bool:
-    """Whether a text is an object of JSON, to its closing brace."""
+    """Return True if a text is an object of JSON, to its closing brace."""
     return text.rstrip().endswith("}") and isinstance(parsed(text), dict)
 
 

@@ -35,7 +35,7 @@ class _Look(NamedTuple):
 
 
 class FinishReader:
-    """Reads how one LLM call ended from its raw chunks.
+    """Reader of how one LLM call ended from its raw chunks.
 
     Attributes:
         says_its_end: whether this provider always says why a call ended. If it does and `finish`
@@ -57,7 +57,7 @@ class FinishReader:
         self.says_its_end = says_its_end
 
     def see(self, raw: Any) -> None:
-        """Reads one raw chunk, or the raw answer of a call that is not streamed.
+        """Read one raw chunk, or the raw answer of a call that is not streamed.
 
         Args:
             raw: `ChatResponse.raw` or `CompletionResponse.raw`; None says nothing.
@@ -121,7 +121,7 @@ class FinishReader:
         )
 
     def _failed_with_text(self) -> bool:
-        """Whether a failure was explained: no later event says more of it, or takes it back."""
+        """Return True if a failure was explained: no later event adds to it or takes it back."""
         return self._said is not None and self._said.reason == "failed" and bool(self._said.text)
 
 
@@ -134,7 +134,7 @@ _by_look: tuple[_Look, ...] = ()
 def register_finish_reason(
     shape: Shape, extractor: Extractor, *, says_its_end: bool = False
 ) -> None:
-    """Teaches how a provider says that a call has ended.
+    """Register how a provider says that a call has ended.
 
     It is needed where a provider says it in a way of its own. OpenAI (both APIs) and what is like
     it, Anthropic, Google, Ollama, Bedrock and Cohere are known.
@@ -182,7 +182,7 @@ def _register(shape: object, rule: _Rule) -> None:
 
 
 def reader_for(llm: LLM) -> FinishReader:
-    """The reader for one call of an LLM.
+    """Return the reader for one call of an LLM.
 
     Args:
         llm: the LLM that is called, wrapped or not.
