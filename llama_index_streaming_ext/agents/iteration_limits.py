@@ -13,6 +13,7 @@ from llama_index_streaming_ext.agents.call_observer import AgentCallObserver
 from llama_index_streaming_ext.agents.take_step import AgentSteps
 from llama_index_streaming_ext.events import AgentOutput
 from llama_index_streaming_ext.stream.origin import current_origin
+from llama_index_streaming_ext.upstream.agents import reads_last_answer_as_core_does
 
 
 async def iterations(ctx: Context[Any]) -> tuple[int, int]:
@@ -77,17 +78,9 @@ async def site_of_the_last_word(
         on_incomplete=agent.on_incomplete,
         max_lead=agent.max_lead,
         splitter=None,
-        takes_text=agent.streaming and _asks_as_core_does(asks),
+        takes_text=agent.streaming and reads_last_answer_as_core_does(asks),
     )
 
 
 async def _gives_a_last_word(ctx: Context[Any]) -> bool:
     return await ctx.store.get("early_stopping_method", default="force") == "generate"
-
-
-def _asks_as_core_does(cls: type) -> bool:
-    """Whether a class reads that answer by core's own code, which needs the last chunk only."""
-    name = "_get_llm_response"
-    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-    # U28: the method is private, and only looked at; canary: tests/upstream/test_turns.py
-    return found is not None and found.__module__.startswith("llama_index.core.")

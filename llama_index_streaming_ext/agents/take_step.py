@@ -20,6 +20,7 @@ from llama_index_streaming_ext.llm.observer import OnIncomplete, observed_by
 from llama_index_streaming_ext.llm.options import Options
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM, streaming
 from llama_index_streaming_ext.stream.origin import come_from, current_origin
+from llama_index_streaming_ext.upstream.agents import reads_stream_as_core_does
 
 # How an agent of ours wraps its `llm` where core's code is at work for it.
 _core_at_work: ContextVar[Callable[[LLM], LLM] | None] = ContextVar(
@@ -123,7 +124,7 @@ class AgentSteps(BaseWorkflowAgent):
             on_incomplete=self.on_incomplete,
             max_lead=self.max_lead,
             splitter=self.new_splitter(),
-            takes_text=self.streaming and _streams_as_core_does(type(self)),
+            takes_text=self.streaming and reads_stream_as_core_does(type(self)),
         )
 
 
@@ -136,14 +137,3 @@ def _is_in_a_run(ctx: Any) -> bool:
 def wrapped(llm: LLM) -> LLM:
     """An agent's LLM as core's code gets it; one that the user has wrapped stays as it is."""
     return llm if isinstance(llm, StreamingLLM) else streaming(llm, Options())
-
-
-def _streams_as_core_does(cls: type) -> bool:
-    """Whether a class reads the LLM's stream by core's own code.
-
-    Where a user's class reads it by itself, it gets the whole stream.
-    """
-    name = "_get_streaming_response"
-    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-    # U28: the method is private, and only looked at; canary: tests/upstream/test_agent_methods.py
-    return found is not None and found.__module__.startswith("llama_index.core.")

@@ -13,6 +13,8 @@ from llama_index_streaming_ext.events import (
     WorkflowTimedOutEvent,
 )
 from llama_index_streaming_ext.stream.record import Ending
+from llama_index_streaming_ext.upstream.methods import qualified_name
+from llama_index_streaming_ext.upstream.workflows import set_data
 
 
 def ending_said(stop: StopEvent) -> Ending:
@@ -54,10 +56,10 @@ def said_both_ways(event: StopEvent) -> StopEvent:
     if not isinstance(event, WorkflowFailedEvent) or "exception_type" in event:
         return event
     said, error = event.model_copy(), event.exception
-    said._data = {  # pyright: ignore[reportPrivateUsage] # model_copy shares it
-        **event.to_dict(),
-        "exception_type": f"{type(error).__module__}.{type(error).__qualname__}",
+    details = {
+        "exception_type": qualified_name(type(error)),
         "exception_message": str(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
+    set_data(said, {**event.to_dict(), **details})
     return said

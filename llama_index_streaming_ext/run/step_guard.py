@@ -12,17 +12,12 @@ from llama_index_streaming_ext.errors import StepCancelled
 from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.llm.open_streams import open_streams
 from llama_index_streaming_ext.run.run import current_run
+from llama_index_streaming_ext.upstream.workflows import is_step
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GUARDED = "__streaming_ext_guarded__"
 _FORWARDS_TO = "__streaming_ext_forwards_to__"
-
-
-def is_step(member: object) -> bool:
-    """Whether a member of a class is a step, that is, was decorated with `@step`."""
-    # Upstream marks steps with this private attribute only; canary: tests/upstream/test_steps.py
-    return callable(member) and hasattr(member, "_step_config")
 
 
 def guarded(step: F) -> F:

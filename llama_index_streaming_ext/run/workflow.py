@@ -12,6 +12,7 @@ from workflows.runtime.verbose import VerboseDecorator  # pyright: ignore[report
 
 from llama_index_streaming_ext.run.handler import StreamingHandler, start
 from llama_index_streaming_ext.run.step_guard import guard_steps, guarded
+from llama_index_streaming_ext.upstream.workflows import is_step
 
 
 class StreamingRuns:
@@ -28,7 +29,7 @@ class StreamingRuns:
         Raises:
             WorkflowValidationError: it is not decorated with `@step`, or its name is taken.
         """
-        super().add_step(guarded(func) if hasattr(func, "_step_config") else func)  # pyright: ignore
+        super().add_step(guarded(func) if is_step(func) else func)  # pyright: ignore
 
     def run(self, *args: Any, keep_raw: bool | None = None, **kwargs: Any) -> StreamingHandler:
         """Run the workflow. Takes what upstream's `run` takes.

@@ -13,9 +13,9 @@ from llama_index_streaming_ext.stream.deltas import (
     DeltaExtras,
     Token,
     copy_of_token_event,
-    data_of,
 )
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
+from llama_index_streaming_ext.upstream.workflows import data_of, set_data
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
@@ -124,10 +124,8 @@ def shallow_copy(event: E) -> E:
     except Exception:
         logger.debug("A %s cannot be copied; readers share it", type(event), exc_info=True)
         return event
-    private = copy.__pydantic_private__
-    if private is not None:
-        # model_copy() shares the dynamic attributes.
-        private["_data"] = dict(private["_data"])
+    # model_copy() shares the dynamic attributes.
+    set_data(copy, dict(data_of(copy)))
     return copy
 
 

@@ -18,6 +18,7 @@ from llama_index_streaming_ext.events import (
 )
 from llama_index_streaming_ext.events.usage import Usage
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
+from llama_index_streaming_ext.upstream.workflows import EVENT_DATA, data_of
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
@@ -258,12 +259,6 @@ class InnerCallText(DeltaSeries):
         return _instance(LLMCallDelta, fields, {})
 
 
-def data_of(event: Event) -> dict[str, Any]:
-    """The dynamic attributes of an event. `event.to_dict()` gives the same, ten times slower."""
-    private = event.__pydantic_private__
-    return private["_data"] if private else {}
-
-
 def copy_of_token_event(event: AgentStream) -> AgentStream:
     """A shallow copy of an AgentStream, its dynamic attributes too."""
     return _instance(AgentStream, dict(event.__dict__), dict(data_of(event)))
@@ -302,5 +297,5 @@ def _instance(cls: type[E], fields: dict[str, Any], data: dict[str, Any]) -> E:
     _set(event, "__dict__", fields)
     _set(event, "__pydantic_fields_set__", set(fields))
     _set(event, "__pydantic_extra__", None)
-    _set(event, "__pydantic_private__", {"_data": data})
+    _set(event, "__pydantic_private__", {EVENT_DATA: data})
     return event

@@ -15,6 +15,7 @@ from llama_index.core.tools import AsyncBaseTool, FunctionTool
 
 from llama_index_streaming_ext.events import ToolOutputDelta
 from llama_index_streaming_ext.run.progress import ToolAtWork
+from llama_index_streaming_ext.upstream.agents import TOOL_FUNCTION
 
 T = TypeVar("T", bound=AsyncBaseTool)
 
@@ -39,8 +40,8 @@ def streaming_tool(tool: T, call: ToolAtWork) -> T:
     if type(tool) is not FunctionTool and not _has_generator(tool):
         return tool
     streaming = copy.copy(cast("Any", tool))
-    # U27: core calls the private attribute; canary: tests/upstream/test_tools.py
-    streaming._async_fn = _streaming(streaming.async_fn, call)
+    # Core calls the private attribute, not the property (U27).
+    TOOL_FUNCTION.set(streaming, _streaming(streaming.async_fn, call))
     return streaming
 
 
