@@ -1,4 +1,4 @@
-"""Readers of plain events: upstream's `stream_events()`, without its limits."""
+"""Readers of plain events: core's `stream_events()` without its limits."""
 
 from __future__ import annotations
 
@@ -12,68 +12,54 @@ from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.stream.deltas import Token
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Record
+from llama_index_streaming_ext.stream.shared_position import SharedPosition
 
 
 class PlainReaders:
-    """The readers that `stream_events()` gives: one cursor that goes on, and others beside it.
+    """Readers that `stream_events()` gives: each goes on where the last one stopped, if it may.
 
-    A reader that starts while no other is open, before the end was read, takes the cursor and goes
-    on where the last one stopped. One that starts while another is open, or after the end, gets
-    the whole stream. Open means: not exhausted, not closed, not collected.
+    A reader that starts while no other is open, before the end was read, goes on where the last
+    one stopped. One that starts while another is open, or after the end, gets the whole stream.
+    Open means: not exhausted, not closed, not collected.
+
+    Args:
+        stream: the stream that they read.
     """
 
     def __init__(self, stream: EventStream) -> None:
-        self.stream = stream
-        self.seq = 0
-        self.end_read = False
-        self.owner: PlainCursor | None = None
+        self._stream = stream
+        self._position = SharedPosition()
 
     def open(self, internal: bool) -> AsyncGenerator[Event, None]:
-        """A new reader; it starts when it is asked for its first event."""
-        cursor = PlainCursor(self, internal)
-        reader = self.stream.follow(cursor)
+        """Return a new reader; it starts when it is asked for its first event."""
+        cursor = PlainCursor(self._position, internal)
+        reader = self._stream.follow(cursor)
         cursor.reader = weakref.ref(reader)
         return reader
 
 
 class PlainCursor(Cursor[Event]):
-    """The cursor of one `stream_events()`."""
+    """Cursor of one `stream_events()`."""
 
-    __slots__ = ("_readers", "reader")
+    __slots__ = ("_position", "reader")
 
-    def __init__(self, readers: PlainReaders, internal: bool) -> None:
+    def __init__(self, position: SharedPosition, internal: bool) -> None:
         super().__init__(0, (), internal)
-        self._readers = readers
+        self._position = position
         self.reader: weakref.ref[Any] | None = None
 
     def opened(self) -> None:
-        """Take the common cursor if it is free."""
-        readers = self._readers
-        owner = readers.owner
-        if readers.end_read or (owner is not None and owner.is_open):
-            return
-        readers.owner = self
-        self.seq = readers.seq
+        """Take over the common position if it is free."""
+        self._position.take(self, self.reader)
 
     def closed(self) -> None:
-        """Give the common cursor back."""
-        self.reader = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody can still read with this cursor."""
-        return self.reader is not None and self.reader() is not None
+        """Give the common position back."""
+        self._position.release(self)
 
     def take(self, seq: int, entry: Token | Record) -> Event | None:
-        """The event, for this reader alone: its code may have been written to change it."""
-        readers = self._readers
-        mine = readers.owner is self
-        if mine:
-            readers.seq = seq
+        """Return the event, copied for this reader, since its code may change it."""
         if isinstance(entry, Token):
             return entry.event()
-        if not self._wants(entry.event):
-            return None
-        if mine:
-            readers.end_read = entry.terminal
-        return shallow_copy(entry.event)
+        if entry.terminal:
+            self._position.release(self, end_read=True)
+        return shallow_copy(entry.event) if self._wants(entry.event) else None
