@@ -25,7 +25,7 @@ from llama_index_streaming_ext.agents.iteration_limits import (
 from llama_index_streaming_ext.agents.run_memory import put_back_memory
 from llama_index_streaming_ext.agents.structured_output import AnswerCallObserver, structured
 from llama_index_streaming_ext.agents.take_step import AgentSteps, core_at_work
-from llama_index_streaming_ext.agents.tools.announced import announced_once
+from llama_index_streaming_ext.agents.tools.calls import announced_once
 from llama_index_streaming_ext.agents.turn_history import begins_in_the_middle, last_turn
 from llama_index_streaming_ext.events import (
     AgentChanged,
