@@ -25,10 +25,11 @@ from llama_index.core.chat_engine.multi_modal_condense_plus_context import (
 )
 from llama_index.core.chat_engine.multi_modal_context import MultiModalContextChatEngine
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
-from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.memory import ChatMemoryBuffer, ChatSummaryMemoryBuffer
 from llama_index.core.schema import TextNode
 
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, gate, text
+from llama_index_streaming_ext.upstream import chat_engines
 
 
 def memory() -> ChatMemoryBuffer:
@@ -113,23 +114,32 @@ def test_u60_an_error_leaves_the_question_alone() -> None:
 def test_the_names_that_answers_are_made_by() -> None:
     """U60: ours has `chat()` run, and puts something around these methods of the turn's copy."""
     for engine in (ContextChatEngine, CondensePlusContextChatEngine):
-        parameters = inspect.signature(engine._get_response_synthesizer).parameters
-        assert "streaming" in parameters
-        assert inspect.iscoroutinefunction(engine._aget_nodes)
-        assert inspect.isfunction(engine._get_nodes)
+        made = getattr(engine, chat_engines.MAKE_SYNTHESIZER)
+        assert "streaming" in inspect.signature(made).parameters
+        assert inspect.iscoroutinefunction(getattr(engine, chat_engines.ARETRIEVE))
+        assert inspect.isfunction(getattr(engine, chat_engines.RETRIEVE))
     for engine in (MultiModalContextChatEngine, MultiModalCondensePlusContextChatEngine):
         assert "streaming" in inspect.signature(engine.synthesize).parameters
         assert "streaming" in inspect.signature(engine.asynthesize).parameters
     for engine in (CondenseQuestionChatEngine, CondensePlusContextChatEngine):
-        assert inspect.isfunction(engine._condense_question)
-        assert inspect.iscoroutinefunction(engine._acondense_question)
+        assert inspect.isfunction(getattr(engine, chat_engines.CONDENSE))
+        assert inspect.iscoroutinefunction(getattr(engine, chat_engines.ACONDENSE))
 
 
 def test_core_engines_keep_their_parts_under_these_names() -> None:
     """U60: a simple engine has `_llm`, a condense-question engine `_query_engine`."""
     llm = answering()
-    assert vars(SimpleChatEngine(llm, memory(), prefix_messages=[]))["_llm"] is llm
-    assert {"_query_engine", "_memory"} <= vars(condense_question(llm)).keys()
+    assert chat_engines.LLM.of(SimpleChatEngine(llm, memory(), prefix_messages=[])) is llm
+    engine = condense_question(llm)
+    assert chat_engines.QUERY_ENGINE.is_on(engine)
+    assert isinstance(chat_engines.MEMORY.of(engine), ChatMemoryBuffer)
+
+
+def test_a_summary_memory_counts_its_tokens_under_this_name() -> None:
+    """A summary memory says what it counts by a method, and has nothing to set it."""
+    kept = ChatSummaryMemoryBuffer.from_defaults(tokenizer_fn=str.split)
+    chat_engines.TOKEN_COUNT.set(kept, 7)
+    assert kept.get_token_count() == 7
 
 
 def test_a_simple_engine_asks_once() -> None:

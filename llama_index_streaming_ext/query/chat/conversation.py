@@ -1,4 +1,4 @@
-"""The turns over one memory: who may read and write it, and who is to be waited for."""
+"""The turns over one memory: the lock around it, and the turns that still have to write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import (
 )
 from typing import Any
 
-from llama_index_streaming_ext.query.execution.query_run import Gate
+from llama_index_streaming_ext.threads.gate import Gate
 from llama_index_streaming_ext.threads.loops import running_loop
 
 # How long a turn waits for one that was stopped to write what there is, seconds.
@@ -35,68 +35,50 @@ class MemoryLock:
 
     @contextmanager
     def held_sync(self) -> Generator[None]:
-        """Have it, in a thread that may block."""
-        gate = self._asked()
-        try:
+        """Hold it, in a thread that may block."""
+        with self._asked_for() as gate:
             gate.wait_sync()
-        except BaseException:
-            self._give_up(gate)
-            raise
-        try:
             yield
-        finally:
-            self._let_go()
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
-        """Have it, in a task."""
-        gate = self._asked()
-        try:
+        """Hold it, in a task."""
+        with self._asked_for() as gate:
             await gate.wait()
-        except BaseException:
-            self._give_up(gate)
-            raise
-        try:
             yield
-        finally:
-            self._let_go()
 
-    def _asked(self) -> Gate:
+    @contextmanager
+    def _asked_for(self) -> Generator[Gate]:
+        """Ask for the lock, whose gate opens when it is held, and let it go in the end."""
         gate = Gate()
         with self._guard:
             if self._taken:
                 self._waiting.append(gate)
-                return gate
-            self._taken = True
-        gate.open()
-        return gate
-
-    def _give_up(self, gate: Gate) -> None:
-        with self._guard:
-            if gate in self._waiting:
-                self._waiting.remove(gate)
-                return
-        self._let_go()
-
-    def _let_go(self) -> None:
-        with self._guard:
-            if not self._waiting:
-                self._taken = False
-                return
-            gate = self._waiting.popleft()
-        gate.open()
+            else:
+                self._taken = True
+                gate.open()
+        try:
+            yield gate
+        finally:
+            with self._guard:
+                if gate in self._waiting:
+                    self._waiting.remove(gate)
+                elif self._waiting:
+                    self._waiting.popleft().open()
+                else:
+                    self._taken = False
 
 
 class Conversation:
-    """What the turns over one memory share, whichever engines they are turns of.
+    """The state that the turns over one memory share, whichever engines they are turns of.
 
     Args:
         memory: the memory.
 
     Attributes:
-        lock: held by who reads or writes the memory.
-        writer: the sign of the turn that has written to it last.
-        resets: how often it was forgotten: what was asked before is not written after.
+        lock: to be held while the memory is read or written.
+        writer: the sign of the turn that wrote to the memory last.
+        resets: how often it was forgotten; turns that began before are not written after.
     """
 
     def __init__(self, memory: Any) -> None:
@@ -108,28 +90,28 @@ class Conversation:
         self._guard = threading.Lock()
 
     def held_here(self) -> AbstractContextManager[None]:
-        """Have the lock in sync code, if it may wait for it here."""
+        """Hold the lock in sync code, unless this is the thread of an event loop."""
         if running_loop() is None:
             return self.lock.held_sync()
         # A task that waited here would keep the one that has the lock from going on.
         return nullcontext()
 
-    def began(self, over: Callable[[], bool]) -> Gate:
-        """A turn begins, which is going to write. It opens the gate when it has.
+    @contextmanager
+    def turn(self, over: Callable[[], bool]) -> Generator[None]:
+        """Let other turns know that this one is going to write, until it has.
 
         Args:
-            over: tells whether the turn has ended for those who read it.
+            over: returns True once the turn has ended for those who read it.
         """
         gate = Gate()
         with self._guard:
             self._turns[gate] = over
-        return gate
-
-    def written(self, gate: Gate) -> None:
-        """A turn has written what it had to write."""
-        with self._guard:
-            self._turns.pop(gate, None)
-        gate.open()
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._turns[gate]
+            gate.open()
 
     def settled_sync(self) -> None:
         """Wait for the turns that were stopped but have not been written yet."""
@@ -137,7 +119,7 @@ class Conversation:
             gate.wait_sync(_PATIENCE)
 
     async def settled(self) -> None:
-        """What `settled_sync` does, in a task."""
+        """Wait as `settled_sync` does, in a task."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 for gate in self._unwritten():

@@ -7,7 +7,7 @@ have none; only what makes the answer in them is made to stream, in the turn's c
 | engine | what makes its answer |
 |---|---|
 | Simple | the `chat` of its LLM |
-| Context, CondensePlusContext | the synthesizer that `_get_response_synthesizer` makes |
+| Context, CondensePlusContext | the synthesizer that the engine makes for it |
 | MultiModalContext, MultiModalCondensePlusContext | its own `synthesize` |
 | CondenseQuestion | the `query` of its query engine |
 
@@ -46,7 +46,16 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     hook_method,
 )
 from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
-from llama_index_streaming_ext.upstream.state import state_of
+from llama_index_streaming_ext.upstream.chat_engines import (
+    ACONDENSE,
+    ARETRIEVE,
+    CONDENSE,
+    LLM,
+    MAKE_SYNTHESIZER,
+    QUERY_ENGINE,
+    RETRIEVE,
+)
+from llama_index_streaming_ext.upstream.methods import is_cores_own
 
 _Ask = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -63,16 +72,12 @@ def say_answer(engine: Any, run: ChatRun) -> bool:
     Returns:
         Whether its `chat` and `achat` are core's, so that it is known.
     """
+    own = is_cores_own(type(engine), "chat", "achat")
     for kinds, change in _KINDS:
-        if isinstance(engine, kinds) and all(_is_cores(engine, name) for name in ("chat", "achat")):
+        if own and isinstance(engine, kinds):
             change(engine, run)
             return True
     return False
-
-
-def _is_cores(engine: object, name: str) -> bool:
-    home = next((cls.__module__ for cls in type(engine).__mro__ if name in vars(cls)), "")
-    return home.startswith("llama_index.core.")
 
 
 # Simple: its LLM
@@ -96,9 +101,8 @@ def _simple(engine: Any, run: ChatRun) -> None:
         await run.say(AsyncStreamingResponse(heard.aread(chunks)))
         return heard.whole(run.text)
 
-    state = state_of(engine)
-    llm = state["_llm"]
-    state["_llm"] = ObjectProxy(llm, {"chat": chat, "achat": achat}, by=run)
+    llm = LLM.of(engine)
+    LLM.set(engine, ObjectProxy(llm, {"chat": chat, "achat": achat}, by=run))
 
 
 class _Heard:
@@ -149,7 +153,7 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
         hook_method(synthesizer, "asynthesize", _asaying(run), by=run)
         return synthesizer
 
-    hook_method(engine, "_get_response_synthesizer", made, by=run)
+    hook_method(engine, MAKE_SYNTHESIZER, made, by=run)
     _found(engine, run)
     _condensing(engine, run)
 
@@ -195,24 +199,22 @@ def _found(engine: Any, run: ChatRun) -> None:
     async def atell(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         return tell(args, await ask(*args, **kwargs))
 
-    hook_method(
-        engine, "_get_nodes", lambda ask, args, named: tell(args, ask(*args, **named)), by=run
-    )
-    hook_method(engine, "_aget_nodes", atell, by=run)
+    hook_method(engine, RETRIEVE, lambda ask, args, named: tell(args, ask(*args, **named)), by=run)
+    hook_method(engine, ARETRIEVE, atell, by=run)
 
 
 def _condensing(engine: Any, run: ChatRun) -> None:
     """Say of the call that makes one question of a conversation what it is for."""
-    if hasattr(engine, "_condense_question"):
-        hook_method(engine, "_condense_question", working(run.work, "condense"), by=run)
-        hook_method(engine, "_acondense_question", aworking(run.work, "condense"), by=run)
+    if hasattr(engine, CONDENSE):
+        hook_method(engine, CONDENSE, working(run.work, "condense"), by=run)
+        hook_method(engine, ACONDENSE, aworking(run.work, "condense"), by=run)
 
 
 # Condense-question: the query engine
 
 
 def _queried(engine: Any, run: ChatRun) -> None:
-    inner = state_of(engine)["_query_engine"]
+    inner = QUERY_ENGINE.of(engine)
     # A user's engine may make its answer of several calls.
     run.said_by_call = type(inner).__module__.startswith("llama_index.")
 
@@ -239,9 +241,7 @@ def _queried(engine: Any, run: ChatRun) -> None:
         return await run.say(tell(args, await ask(*args, **kwargs)))
 
     # It is the user's own where it is no BaseQueryEngine but has its methods: a proxy, a mock.
-    state_of(engine)["_query_engine"] = ObjectProxy(
-        inner, {"query": query, "aquery": aquery}, by=run
-    )
+    QUERY_ENGINE.set(engine, ObjectProxy(inner, {"query": query, "aquery": aquery}, by=run))
     _condensing(engine, run)
 
 

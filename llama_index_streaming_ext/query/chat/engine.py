@@ -17,6 +17,7 @@ from llama_index_streaming_ext.query.chat.custom_engines import aask_own, ask_ow
 from llama_index_streaming_ext.query.chat.response import AsyncLiveChatResponse, LiveChatResponse
 from llama_index_streaming_ext.query.chat.turn import ChatRun
 from llama_index_streaming_ext.query.prepare import Show, Wrapping, check_options, prepared
+from llama_index_streaming_ext.upstream.chat_engines import MEMORY
 from llama_index_streaming_ext.upstream.state import state_of
 
 History = list[ChatMessage] | None
@@ -230,11 +231,11 @@ def _checked(engine: Any) -> BaseChatEngine:
 
 
 def _memory_of(engine: object) -> BaseMemory | None:
-    """The memory of a chat engine: core's name for it first, then the only one it has."""
-    state = state_of(engine)
-    if isinstance(state.get("_memory"), BaseMemory):
-        return state["_memory"]
-    memories = {id(held): held for held in state.values() if isinstance(held, BaseMemory)}
+    """Return the memory of a chat engine: the one by core's name, else the only one it has."""
+    if MEMORY.is_on(engine) and isinstance(MEMORY.of(engine), BaseMemory):
+        return MEMORY.of(engine)
+    every = state_of(engine).values()
+    memories = {id(held): held for held in every if isinstance(held, BaseMemory)}
     return next(iter(memories.values())) if len(memories) == 1 else None
 
 

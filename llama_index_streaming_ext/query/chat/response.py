@@ -65,6 +65,20 @@ class ChatFields(_Fields):
         """What it failed with, or that it was stopped; None if it is whole, and before the end."""
         return self._answer.error
 
+    def async_response_gen(self) -> AsyncGenerator[str, None]:
+        """Return the tokens from the start, for a task."""
+        raise NotImplementedError
+
+    async def aprint_response_stream(self) -> None:
+        """Print the answer as it comes, from a task, without an end of the line."""
+        async with aclosing(self.async_response_gen()) as tokens:
+            async for token in tokens:
+                print_token(token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the whole answer, with its sources."""
+        return *super().__reduce__(), {"_sources": self.sources}
+
     def _chat_run(self) -> ChatRun | None:
         run = self._held.run if self._held is not None else None
         return run if isinstance(run, ChatRun) else None
@@ -81,16 +95,6 @@ class LiveChatResponse(ChatFields, LiveResponse, _Upstream):  # pyright: ignore[
         """Return the tokens from the start, for a task."""
         return aiter(self.read())
 
-    async def aprint_response_stream(self) -> None:
-        """Print the answer as it comes, from a task."""
-        async with aclosing(self.async_response_gen()) as tokens:
-            async for token in tokens:
-                print_token(token)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Wait for the end: what is pickled is the whole answer, with its sources."""
-        return *super().__reduce__(), {"_sources": self.sources}
-
 
 class AsyncLiveChatResponse(ChatFields, AsyncLiveResponse, _Upstream):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
     """The answer of `astream_chat()`: all that the answer of an async query is, likewise.
@@ -100,12 +104,6 @@ class AsyncLiveChatResponse(ChatFields, AsyncLiveResponse, _Upstream):  # pyrigh
             print(token, end="")
     """
 
-    async def aprint_response_stream(self) -> None:
-        """Print the answer as it comes, as upstream's: without an end of the line."""
-        async with aclosing(self.async_response_gen()) as tokens:
-            async for token in tokens:
-                print_token(token)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """What is pickled is the whole answer, with its sources; a live one cannot be."""
-        return *super().__reduce__(), {"_sources": self.sources}
+    def async_response_gen(self) -> AsyncGenerator[str, None]:
+        """Return the tokens from the start; a text that was assigned, in one piece."""
+        return AsyncLiveResponse.async_response_gen(self)

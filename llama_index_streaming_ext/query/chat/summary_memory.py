@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.memory import BaseMemory, ChatSummaryMemoryBuffer
 
+from llama_index_streaming_ext.upstream.chat_engines import TOKEN_COUNT
+
 _T = TypeVar("_T")
 
 
@@ -44,7 +46,7 @@ def _unharmed(memory: ChatSummaryMemoryBuffer) -> Generator[None]:
         yield
     except BaseException:
         memory.set(before)
-        memory._token_count = counted  # pyright: ignore[reportPrivateUsage] # it has no setter
+        TOKEN_COUNT.set(memory, counted)
         raise
 
 

@@ -113,17 +113,13 @@ class ChatRun(QueryRun):
             yield None
             return
         conversation.settled_sync()
-        gate = conversation.began(lambda: self.done)
-        try:
-            yield memory
-        except BaseException as error:
+        with conversation.turn(lambda: self.done):
             try:
-                memory.write_sync(self.message, self.text, _why(error))
-            except Exception as failed:
-                _note(error, failed)
-            raise
-        finally:
-            conversation.written(gate)
+                yield memory
+            except BaseException as error:
+                with _noted_on(error):
+                    memory.write_sync(self.message, self.text, _why(error))
+                raise
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[TurnMemory | None]:
@@ -132,17 +128,13 @@ class ChatRun(QueryRun):
             yield None
             return
         await conversation.settled()
-        gate = conversation.began(lambda: self.done)
-        try:
-            yield memory
-        except BaseException as error:
+        with conversation.turn(lambda: self.done):
             try:
-                await memory.write(self.message, self.text, _why(error))
-            except Exception as failed:
-                _note(error, failed)
-            raise
-        finally:
-            conversation.written(gate)
+                yield memory
+            except BaseException as error:
+                with _noted_on(error):
+                    await memory.write(self.message, self.text, _why(error))
+                raise
 
     def _whole(self, response: Any) -> StreamingResponse:
         """Take note of the response. What is given back has nothing more to say."""
@@ -172,5 +164,10 @@ def _why(error: BaseException) -> str:
     return error.finish_reason if isinstance(error, IncompleteResponse) else "failed"
 
 
-def _note(error: BaseException, failed: Exception) -> None:
-    error.add_note(f"What there was of the answer could not be put into the memory: {failed!r}")
+@contextmanager
+def _noted_on(error: BaseException) -> Generator[None]:
+    """Add a note to an error if the memory cannot be written after it."""
+    try:
+        yield
+    except Exception as failed:
+        error.add_note(f"What there was of the answer could not be put into the memory: {failed!r}")
