@@ -72,7 +72,8 @@ def say_answer(engine: Any, run: ChatRun) -> bool:
     Returns:
         Whether its `chat` and `achat` are core's, so that it is known.
     """
-    own = is_cores_own(type(engine), "chat", "achat")
+    kind: object = engine
+    own = is_cores_own(type(kind), "chat", "achat")
     for kinds, change in _KINDS:
         if own and isinstance(engine, kinds):
             change(engine, run)
