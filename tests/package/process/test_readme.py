@@ -17,15 +17,19 @@ from tests.support.paths import EXAMPLES, ROOT
 PAGES = [ROOT / "README.md", *sorted((EXAMPLES / "guides").glob("*.md"))]
 
 
-def snippets() -> dict[str, str]:
-    """Return the complete Python blocks of all pages, by page and number."""
-    return {
-        f"{page.stem}_{number}": source
-        for page in PAGES
-        for number, source in enumerate(
-            re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-        )
-    }
+BLOCK = re.compile(r"(<!-- pytest -->\n)?```python\n(.*?)```", re.DOTALL)
+
+
+def blocks() -> Iterator[tuple[str, str, bool]]:
+    """Yield a name, the source, and whether it is for pytest, of each Python block of all pages."""
+    for page in PAGES:
+        found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+        for number, block in enumerate(found):
+            yield f"{page.stem}_{number}", block[2], block[1] is not None
+
+
+PROGRAMS = {name: source for name, source, is_test in blocks() if not is_test}
+TESTS = {name: source for name, source, is_test in blocks() if is_test}
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +39,8 @@ def provider() -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("name", snippets())
-def test_a_snippet_runs(name: str, provider: str, tmp_path: Path) -> None:
-    """A snippet that is pasted into a file runs without an error."""
-    program = tmp_path / "snippet.py"
-    program.write_text(snippets()[name], encoding="utf-8")
+def run(folder: Path, provider: str, *arguments: str) -> str:
+    """Run Python in a folder, with a provider in its environment, and return what it prints."""
     env = {
         **os.environ,
         "OPENAI_API_KEY": "fake-key",
@@ -48,9 +49,35 @@ def test_a_snippet_runs(name: str, provider: str, tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        [sys.executable, program], cwd=tmp_path, env=env, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_snippet_runs(name: str, provider: str, tmp_path: Path) -> None:
+    """A snippet that is pasted into a file runs without an error."""
+    (tmp_path / "snippet.py").write_text(PROGRAMS[name], encoding="utf-8")
+    run(tmp_path, provider, "snippet.py")
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_a_snippet_of_tests_passes(name: str, provider: str, tmp_path: Path) -> None:
+    """Tests that are pasted into a file pass: when they record a provider, and on the recording."""
+    (tmp_path / "test_app.py").write_text(TESTS[name], encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py")
+    count = len(re.findall("^async def test_", TESTS[name], re.MULTILINE))
+    assert f"{count} passed" in run(tmp_path, provider, *command, "--llm-record=new")
+    assert f"{count} passed" in run(tmp_path, "http://127.0.0.1:9/v1", *command)
+
+
+def test_every_task_has_a_snippet() -> None:
+    """Each task of a guide, a heading of the second level, has a snippet or a table."""
+    for page in PAGES[1:]:
+        for task in re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            assert "```python" in task or "\n|" in task or task.startswith("The script"), task
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
