@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_index_streaming_ext.testing import FakeOpenAI, Turn, text
+from llama_index_streaming_ext.testing import FakeOpenAI, Request, Turn, text, tool_call
 from tests.support.paths import EXAMPLES, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((EXAMPLES / "guides").glob("*.md"))]
@@ -32,10 +32,17 @@ PROGRAMS = {name: source for name, source, is_test in blocks() if not is_test}
 TESTS = {name: source for name, source, is_test in blocks() if is_test}
 
 
+def turn_of(request: Request) -> Turn:
+    """Return a call of the first tool, and after its result an answer."""
+    if request.tool_names and request.messages[-1]["role"] == "user":
+        return Turn(tool_call(request.tool_names[0], city="Paris"))
+    return Turn(text("It is", " sunny."))
+
+
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
     """A fake of OpenAI's API, by its URL."""
-    with FakeOpenAI(lambda _: Turn(text("It is", " sunny."))).serve() as url:
+    with FakeOpenAI(turn_of).serve() as url:
         yield url
 
 
@@ -60,6 +67,24 @@ def test_a_snippet_runs(name: str, provider: str, tmp_path: Path) -> None:
     """A snippet that is pasted into a file runs without an error."""
     (tmp_path / "snippet.py").write_text(PROGRAMS[name], encoding="utf-8")
     run(tmp_path, provider, "snippet.py")
+
+
+REAL = 'llm = OpenAI(model="gpt-4o-mini")  # needs OPENAI_API_KEY\n'
+
+
+@pytest.mark.parametrize("llm", ["real", "fake"])
+def test_the_readmes_script_says_the_same_with_the_real_class_and_with_the_fake(
+    llm: str, provider: str, tmp_path: Path
+) -> None:
+    """The first script runs with `OpenAI`, and with the fake after one line of it is swapped."""
+    script = PROGRAMS["README_0"]
+    (fake,) = re.findall(r"^# (llm = .*\n)", script, re.MULTILINE)
+    assert script.count(REAL) == 1
+    if llm == "fake":
+        script, provider = script.replace(REAL, fake), "http://127.0.0.1:9/v1"
+    (tmp_path / "snippet.py").write_text(script, encoding="utf-8")
+    said = run(tmp_path, provider, "snippet.py")
+    assert said == "[weather {'city': 'Paris'}]\nIt is sunny.\ncompleted, stop\n"
 
 
 @pytest.mark.parametrize("name", TESTS)
