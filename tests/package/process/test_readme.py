@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -96,6 +97,45 @@ def test_a_snippet_of_tests_passes(name: str, provider: str, tmp_path: Path) -> 
     count = len(re.findall("^async def test_", TESTS[name], re.MULTILINE))
     assert f"{count} passed" in run(tmp_path, provider, *command, "--llm-record=new")
     assert f"{count} passed" in run(tmp_path, "http://127.0.0.1:9/v1", *command)
+
+
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all snippets as files."""
+    folder = tmp_path_factory.mktemp("pasted")
+    for name, source in (PROGRAMS | TESTS).items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    return folder
+
+
+def test_pyright_accepts_every_snippet(pasted: Path) -> None:
+    """Pyright's basic mode, its default for users, finds no error in a snippet."""
+    config = {"typeCheckingMode": "basic", "pythonVersion": "3.11", "extraPaths": [str(ROOT)]}
+    (pasted / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    names = [path.name for path in pasted.glob("*.py")]
+    found = check_types(pasted, "pyright", "--outputjson", "--pythonpath", sys.executable)
+    summary = json.loads(found[found.index("{") :])["summary"]
+    assert summary["filesAnalyzed"] == len(names), found
+    assert summary["errorCount"] == summary["warningCount"] == 0, found
+
+
+def test_mypy_accepts_every_snippet(pasted: Path) -> None:
+    """Mypy with its defaults finds no error in a snippet."""
+    names = sorted(path.name for path in pasted.glob("*.py"))
+    found = check_types(pasted, "mypy", "--follow-imports=silent", *names)
+    assert f"no issues found in {len(names)} source files" in found, found
+
+
+def check_types(folder: Path, *command: str) -> str:
+    """Run a type checker in a folder, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
 
 
 def test_every_task_has_a_snippet() -> None:
