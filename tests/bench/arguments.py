@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llama_index.core.agent.workflow import FunctionAgent as CoreFunctionAgent
+from llama_index.core.base.llms.types import ChatMessage
 
 from llama_index_streaming_ext import FunctionAgent, ToolCallDelta
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text, tool_call
@@ -41,7 +42,7 @@ def llm(size: int) -> FakeStreamingLLM:
 
 async def bare(size: int) -> None:
     """The LLM's own stream, which both agents read."""
-    async for _ in await llm(size).astream_chat([]):
+    async for _ in await llm(size).astream_chat([ChatMessage("go")]):
         pass
 
 

@@ -26,9 +26,6 @@ DEFINED = re.compile(
 TODO: set[str] = {
     "query/answer_stream/engines.py",
     "query/answer_stream/structured.py",
-    "query/chat/core_engines.py",
-    "query/chat/engine.py",
-    "query/chat/summary_memory.py",
     "query/engine.py",
     "query/engine_copy/retrieved_engines.py",
     "query/llms/loop_llms.py",
