@@ -152,12 +152,45 @@ def test_links_lead_to_files(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "llama_index_streaming_ext"
+
+
+def find(path: str) -> Path:
+    """Return a file or folder that the page names, in the package or in the checkout."""
+    inside = PACKAGE / path
+    return inside if inside.exists() else ROOT / path
+
+
 def test_paths_of_the_architecture_exist() -> None:
     """Each path that ARCHITECTURE.md names exists."""
-    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    package = ROOT / "llama_index_streaming_ext"
-    for path in re.findall(r"`([\w./]+(?:\.py|/))`", page):
-        assert (package / path).exists() or (ROOT / path).exists(), path
+    paths = re.findall(r"`([\w./]+(?:\.(?:py|md|toml)|/))`", ARCHITECTURE)
+    assert len(paths) > 50
+    assert [path for path in paths if not find(path).exists()] == []
+
+
+def test_names_of_the_architecture_stand_in_their_files() -> None:
+    """Each file that ARCHITECTURE.md gives with a name in brackets defines that name."""
+    named = re.findall(r"`([\w./]+\.py)`\s+\(`([\w.]+)`", ARCHITECTURE)
+    assert len(named) > 20
+    missing: list[tuple[str, str]] = []
+    for path, name in named:
+        source = find(path).read_text(encoding="utf-8")
+        parts = name.split(".")
+        if not all(
+            re.search(rf"^ *(async def|def|class) {part}\b", source, re.M) for part in parts
+        ):
+            missing.append((path, name))
+    assert missing == []
+
+
+def test_each_room_and_each_seam_is_in_the_architecture() -> None:
+    """ARCHITECTURE.md has each package of the root, and each file of `upstream/` with a canary."""
+    rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    assert [room for room in rooms if f"`{room}/`" not in ARCHITECTURE] == []
+    seams = {path.name for path in (PACKAGE / "upstream").glob("*.py")} - {"__init__.py"}
+    rows = re.findall(r"^\| `upstream/(\w+\.py)` .*`tests/upstream/\w+\.py`", ARCHITECTURE, re.M)
+    assert set(rows) == seams
 
 
 def test_the_readme_is_short() -> None:
