@@ -8,16 +8,16 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from llama_index_streaming_ext.events import AgentInput, AgentOutput, AgentStream, Event
 from llama_index_streaming_ext.stream.compaction import Compactor, is_whole, shallow_copy
-from llama_index_streaming_ext.stream.cursor import RecordCursor
+from llama_index_streaming_ext.stream.cursor import Cursor, RecordCursor
 from llama_index_streaming_ext.stream.deltas import DeltaExtras, DeltaSeries, Token
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
 from llama_index_streaming_ext.stream.outcome import Outcome
 from llama_index_streaming_ext.stream.readers import LOST_CHECK, Readable
-from llama_index_streaming_ext.stream.record import Ending, Record
+from llama_index_streaming_ext.stream.record import E, Ending, Record
 from llama_index_streaming_ext.stream.snapshot import Fold, Snapshot
 
 T = TypeVar("T")
@@ -179,10 +179,10 @@ class EventStream(Readable):
     def read(
         self,
         after: int = 0,
-        types: type[Event] | tuple[type[Event], ...] = (),
+        types: type[E] | tuple[type[E], ...] = (),
         follow: bool = True,
         internal: bool = False,
-    ) -> AsyncGenerator[Record, None]:
+    ) -> AsyncGenerator[Record[E], None]:
         """Read the records that come after one.
 
         Args:
@@ -203,8 +203,8 @@ class EventStream(Readable):
         return self.follow(self.record_cursor(after, types, internal), follow)
 
     def record_cursor(
-        self, after: int, types: type[Event] | tuple[type[Event], ...], internal: bool
-    ) -> RecordCursor:
+        self, after: int, types: type[E] | tuple[type[E], ...], internal: bool
+    ) -> Cursor[Record[E]]:
         """Return the cursor of a reader of records; takes and raises what `read` does."""
         wanted = tuple(types) if isinstance(types, list | tuple) else (types,)
         for cls in wanted:
@@ -212,7 +212,8 @@ class EventStream(Readable):
                 raise TypeError(f"types takes classes of events, not {cls!r}")
         if after < 0:
             raise ValueError(f"after={after}: a seq is 0 (before the first record) or more")
-        return RecordCursor(self, after, wanted, internal)
+        # Its records hold only events of these classes.
+        return cast("Cursor[Record[E]]", RecordCursor(self, after, wanted, internal))
 
     async def outcome(self) -> Outcome:
         """Wait for the end and say how it was. Never raises, but for your own cancellation."""
@@ -259,9 +260,9 @@ class EventStream(Readable):
     def read_sync(
         self,
         after: int = 0,
-        types: type[Event] | tuple[type[Event], ...] = (),
+        types: type[E] | tuple[type[E], ...] = (),
         internal: bool = False,
-    ) -> Generator[Record, None, None]:
+    ) -> Generator[Record[E], None, None]:
         """Read the records that come after one, in a thread that may block.
 
         Takes and raises what `read` does.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
+
+from typing_extensions import TypeVar
 
 from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
 from llama_index_streaming_ext.stream.outcome import Status
 
+E = TypeVar("E", bound=Event, default=Event)
+E_co = TypeVar("E_co", bound=Event, default=Event, covariant=True)
 
-class Record(NamedTuple):
-    """An event in a log.
+
+class Record(NamedTuple, Generic[E_co]):
+    """Event in a log; `Record[AgentStream]` is one whose event is an `AgentStream`.
 
     Records are shared by all readers: take a copy of the event before you change it.
 
@@ -25,7 +30,7 @@ class Record(NamedTuple):
 
     seq: int
     ts: float
-    event: Event
+    event: E_co
     terminal: bool = False
     origin: Origin = NOWHERE
 

@@ -38,6 +38,7 @@ from llama_index_streaming_ext import (
     ToolCallDelta,
     stream_run,
 )
+from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, check_stream, text, tool_call
 
 TOKENS = ["Thought: I know.\n", "Answer: ", *["word "] * 20]
@@ -47,7 +48,7 @@ LEAD = 4
 PATIENCE = 120.0
 
 
-async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
+async def events_of(handler: StreamingHandler, *types: type[Event]) -> list[Any]:
     """The events of these classes; a hang fails the test."""
     async with asyncio.timeout(120):
         await handler.outcome()

@@ -24,6 +24,7 @@ from llama_index_streaming_ext import (
     ToolCall,
     ToolCallDelta,
 )
+from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.llm.chunks.reader import reader_for
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
@@ -49,14 +50,14 @@ def get_weather(city: str) -> str:
     return weather(city)
 
 
-async def records_of(handler: StreamingHandler, *types: type) -> list[Record]:
+async def records_of(handler: StreamingHandler, *types: type[Event]) -> list[Record]:
     """The records of these events; a hang fails the test."""
     async with asyncio.timeout(120):
         await handler.outcome()
         return [record async for record in handler.stream.read(types=types)]
 
 
-async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
+async def events_of(handler: StreamingHandler, *types: type[Event]) -> list[Any]:
     """These events."""
     return [record.event for record in await records_of(handler, *types)]
 

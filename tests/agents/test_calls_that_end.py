@@ -80,7 +80,7 @@ async def test_code_is_run_by_the_tool_call_that_it_was_streamed_for(llms: LLMs)
     types = (CodeDelta, ToolCall, ToolCallResult)
     seen = [record.event async for record in handler.stream.read(types=types)]
     assert [type(event) for event in seen] == [CodeDelta, CodeDelta, ToolCall, ToolCallResult]
-    ids = {event.tool_id for event in seen if isinstance(event, types)}
+    ids = {event.tool_id for event in seen}
     assert len(ids) == 1
     assert ids != {""}
 

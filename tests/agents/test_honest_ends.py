@@ -31,6 +31,7 @@ from llama_index_streaming_ext import (
     ToolCallDelta,
     TruncatedToolCall,
 )
+from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.testing import (
     FakeOpenAI,
     FakeStreamingLLM,
@@ -64,7 +65,7 @@ def execute(code: str) -> str:
     raise AssertionError(code)
 
 
-async def events_of(handler: StreamingHandler, *types: type) -> list[Any]:
+async def events_of(handler: StreamingHandler, *types: type[Event]) -> list[Any]:
     """The events of these classes; a hang fails the test."""
     async with asyncio.timeout(120):
         await handler.outcome()

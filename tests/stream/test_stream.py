@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
 import threading
 import time
 from concurrent.futures import Future
@@ -383,3 +384,11 @@ def test_readers_on_other_threads() -> None:
             time.sleep(0)  # lets the other threads in
     close(stream)
     assert [future.result(PATIENCE) for future in found] == [list(range(1, 202))] * 4
+
+
+async def test_a_record_of_a_class_is_a_record_like_others() -> None:
+    """`Record[AgentStream]` is for type checkers: the class and its pickles stay what they are."""
+    token = chunk("a", "a")
+    assert Record[AgentStream](1, 2.0, token) == Record(1, 2.0, token)
+    record = Record(1, 2.0, StopEvent(result="x"), terminal=True)
+    assert pickle.loads(pickle.dumps(record))[:2] == record[:2]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from llama_index.core.schema import NodeWithScore
 
 from llama_index_streaming_ext.events import Event
-from llama_index_streaming_ext.stream.cursor import Cursor, RecordCursor
+from llama_index_streaming_ext.stream.cursor import Cursor
 from llama_index_streaming_ext.stream.deltas import AnswerText, DeltaSeries, Token
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.record import Record
@@ -127,7 +127,7 @@ class EventCursor(Cursor[Event]):
 
     __slots__ = ("_held", "_take")
 
-    def __init__(self, held: QueryAnswer, records: RecordCursor) -> None:
+    def __init__(self, held: QueryAnswer, records: Cursor[Record]) -> None:
         super().__init__(records.seq, (), internal=True)
         self._held = held
         self._take = records.take

@@ -135,12 +135,13 @@ class _Taken:
             seconds: when it was written, since the start of the run; None: now.
         """
         since = _now() - self._start if seconds is None else seconds
-        if not isinstance(item, Record):
-            item = Record(len(self.records) + 1, self._started + since, item)
-            self._from(_origin_of(item.event))
-        else:
+        if isinstance(item, Record):
+            record = cast("Record", item)
             self._from("records")
-        self.records.append(item)
+        else:
+            record = Record(len(self.records) + 1, self._started + since, item)
+            self._from(_origin_of(item))
+        self.records.append(record)
         self.times.append(since)
 
     def ended(

@@ -38,10 +38,11 @@ def kind_of(item: object) -> str:
 def delta_of(item: object) -> str:
     """The text that an item of a stream adds; empty where it adds none."""
     if isinstance(item, Record):
-        if item.origin.run_id is not None:
+        record = cast("Record", item)
+        if record.origin.run_id is not None:
             # It was forwarded from an inner run, whose answer is another one.
             return ""
-        item = item.event
+        item = record.event
     if isinstance(item, str):
         return item
     if isinstance(item, Event) and not isinstance(item, AgentStream | AnswerDelta):
