@@ -13,8 +13,8 @@ from llama_index_streaming_ext.events import (
     WorkflowTimedOutEvent,
 )
 from llama_index_streaming_ext.stream.record import Ending
+from llama_index_streaming_ext.upstream.event_data import set_dynamic_attributes
 from llama_index_streaming_ext.upstream.methods import qualified_name
-from llama_index_streaming_ext.upstream.workflows import set_data
 
 
 def ending_said(stop: StopEvent) -> Ending:
@@ -61,5 +61,5 @@ def said_both_ways(event: StopEvent) -> StopEvent:
         "exception_message": str(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
-    set_data(said, {**event.to_dict(), **details})
+    set_dynamic_attributes(said, {**event.to_dict(), **details})
     return said

@@ -15,7 +15,7 @@ from llama_index_streaming_ext.stream.deltas import (
     copy_of_token_event,
 )
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
-from llama_index_streaming_ext.upstream.workflows import data_of, set_data
+from llama_index_streaming_ext.upstream.event_data import dynamic_attributes, set_dynamic_attributes
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
@@ -48,7 +48,7 @@ class Compactor:
         call.last = fields["response"]
         token = call.next(ts, delta)
         raw, tools, thinking = fields["raw"], fields["tool_calls"], fields["thinking_delta"]
-        data = data_of(event)
+        data = dynamic_attributes(event)
         if raw is not None or tools or thinking is not None or data:
             token.extras = self._extras(call, raw, tools, thinking, data)
         call.newest = token
@@ -125,7 +125,7 @@ def shallow_copy(event: E) -> E:
         logger.debug("A %s cannot be copied; readers share it", type(event), exc_info=True)
         return event
     # model_copy() shares the dynamic attributes.
-    set_data(copy, dict(data_of(copy)))
+    set_dynamic_attributes(copy, dict(dynamic_attributes(copy)))
     return copy
 
 

@@ -18,7 +18,7 @@ from llama_index_streaming_ext.events import (
 )
 from llama_index_streaming_ext.events.usage import Usage
 from llama_index_streaming_ext.stream.origin import NOWHERE, Origin
-from llama_index_streaming_ext.upstream.workflows import EVENT_DATA, data_of
+from llama_index_streaming_ext.upstream.event_data import DYNAMIC, dynamic_attributes
 
 if TYPE_CHECKING:
     from llama_index.core.tools import ToolSelection
@@ -261,7 +261,7 @@ class InnerCallText(DeltaSeries):
 
 def copy_of_token_event(event: AgentStream) -> AgentStream:
     """A shallow copy of an AgentStream, its dynamic attributes too."""
-    return _instance(AgentStream, dict(event.__dict__), dict(data_of(event)))
+    return _instance(AgentStream, dict(event.__dict__), dict(dynamic_attributes(event)))
 
 
 def agent_stream(
@@ -297,5 +297,5 @@ def _instance(cls: type[E], fields: dict[str, Any], data: dict[str, Any]) -> E:
     _set(event, "__dict__", fields)
     _set(event, "__pydantic_fields_set__", set(fields))
     _set(event, "__pydantic_extra__", None)
-    _set(event, "__pydantic_private__", {EVENT_DATA: data})
+    _set(event, "__pydantic_private__", {DYNAMIC: data})
     return event

@@ -5,7 +5,7 @@ Canary: `tests/upstream/test_event_data.py`.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from workflows.events import Event
 
@@ -20,5 +20,16 @@ EXCEPTION = "_exception"
 
 
 def dynamic_attributes(event: Event) -> dict[str, Any]:
-    """Return the dict of an event's dynamic attributes; an empty one if it has none."""
-    return cast("dict[str, Any]", (event.__pydantic_private__ or {}).get(DYNAMIC) or {})
+    """Return the dict of an event's dynamic attributes; an empty one if it has none.
+
+    `event.to_dict()` is ten times slower.
+    """
+    private = event.__pydantic_private__
+    return (private.get(DYNAMIC) or {}) if private else {}
+
+
+def set_dynamic_attributes(event: Event, attributes: dict[str, Any]) -> None:
+    """Give an event dynamic attributes of its own; a copy of an event shares them."""
+    private = event.__pydantic_private__
+    if private is not None:
+        private[DYNAMIC] = attributes

@@ -10,6 +10,7 @@ from llama_index_streaming_ext.upstream.event_data import (
     EXCEPTION,
     RESULT,
     dynamic_attributes,
+    set_dynamic_attributes,
 )
 
 
@@ -20,6 +21,15 @@ def test_an_event_keeps_dynamic_attributes_in_data() -> None:
     event.foo = 1
     assert dynamic_attributes(event) == {"foo": 1}
     assert getattr(event, DYNAMIC) == {"foo": 1}
+
+
+def test_a_copy_of_an_event_shares_its_dynamic_attributes() -> None:
+    """A copy of an event shares its dynamic attributes until it is given its own."""
+    event = Event(foo=1)
+    copy = event.model_copy()
+    assert dynamic_attributes(copy) is dynamic_attributes(event)
+    set_dynamic_attributes(copy, {"foo": 2})
+    assert (event.foo, copy.foo) == (1, 2)
 
 
 def test_a_stop_event_keeps_its_result() -> None:
