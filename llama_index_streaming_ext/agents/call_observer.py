@@ -238,32 +238,6 @@ class AgentCallObserver(CallObserver):
         return None
 
 
-class CoreContext:
-    """What core's agents use of a context in `take_step`; what they write is rewritten (U28)."""
-
-    def __init__(self, ctx: Any, site: AgentCallObserver) -> None:
-        self._ctx = ctx
-        self._site = site
-
-    @property
-    def store(self) -> Any:
-        """The state of the run."""
-        return self._ctx.store
-
-    @property
-    def is_running(self) -> bool:
-        """Whether events can be written: a site is made only where they can."""
-        return True
-
-    def write_event_to_stream(self, event: Any) -> None:
-        """Write an event."""
-        if event is not None:
-            self._site.write_for_core(event)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ctx, name)
-
-
 def _dumped(raw: Any) -> Any:
     """A raw chunk as core's agents put it into their events."""
     return raw.model_dump() if isinstance(raw, BaseModel) else raw

@@ -14,11 +14,12 @@ from llama_index.core.memory import BaseMemory
 from pydantic import Field
 from workflows import Context
 
-from llama_index_streaming_ext.agents.call_observer import AgentCallObserver, CoreContext, Splitter
+from llama_index_streaming_ext.agents.call_observer import AgentCallObserver, Splitter
 from llama_index_streaming_ext.agents.truncation import CUT_OFF, truncated, without_tool_calls
 from llama_index_streaming_ext.llm.observer import OnIncomplete, observed_by
 from llama_index_streaming_ext.llm.options import Options
 from llama_index_streaming_ext.llm.streaming_llm import StreamingLLM, streaming
+from llama_index_streaming_ext.run.step_context import StepContext
 from llama_index_streaming_ext.stream.origin import come_from, current_origin
 from llama_index_streaming_ext.upstream.agents import reads_stream_as_core_does
 
@@ -79,7 +80,7 @@ class AgentSteps(BaseWorkflowAgent):
         if not self.streaming_llm or not _is_in_a_run(ctx):
             return await super().take_step(ctx, llm_input, tools, memory)
         site = await self._site(ctx)
-        inside = CoreContext(ctx, site) if site.writes_text else ctx
+        inside: Any = StepContext(ctx, site.write_for_core) if site.writes_text else ctx
         retries = self.truncated_retries
         while True:
             with observed_by(site), core_at_work():

@@ -14,7 +14,6 @@ from llama_index.core.agent.workflow import AgentWorkflow as CoreAgentWorkflow
 from llama_index.core.memory import BaseMemory
 from workflows import Context, step
 
-from llama_index_streaming_ext.agents.call_observer import CoreContext
 from llama_index_streaming_ext.agents.history import HANDOFF
 from llama_index_streaming_ext.agents.iteration_limits import (
     gives_its_last_word,
@@ -33,7 +32,6 @@ from llama_index_streaming_ext.events import (
     AgentOutput,
     AgentSetup,
     AgentStream,
-    Event,
     Retrying,
     StopEvent,
     ToolCall,
@@ -41,6 +39,7 @@ from llama_index_streaming_ext.events import (
 )
 from llama_index_streaming_ext.llm.observer import observed_by
 from llama_index_streaming_ext.run.run import current_run
+from llama_index_streaming_ext.run.step_context import StepContext
 from llama_index_streaming_ext.stream.origin import Origin, coming_from, current_origin, running_id
 
 _Parse = Callable[[Any, AgentOutput], Awaitable[StopEvent | AgentInput | ToolCall | None]]
@@ -78,20 +77,18 @@ class Turns:
         if await gives_its_last_word(ctx, ev):
             site = await site_of_the_last_word(ctx, agent, type(self))
             with observed_by(site), core_at_work():
-                return await parse(CoreContext(ctx, site), ev)
+                return await parse(StepContext(ctx, site.write_for_core), ev)
         async with the_last_answer_counts(ctx, ev):
-            with _answering(ctx, agent):
-                return await parse(ctx, ev)
+            with _answering(ctx, agent) as inside:
+                return await parse(inside, ev)
 
     @step
     async def call_tool(self, ctx: Context[Any], ev: ToolCall) -> ToolCallResult:
         """Call a tool, as core does; a call that begins again is not streamed again (U34)."""
         write = ctx.write_event_to_stream
-        with (
-            announced_once(current_run(), ev) as is_new,
-            _written_by(ctx, lambda event: write(event) if is_new(event) else None),
-        ):
-            result: ToolCallResult = await cast("Any", super()).call_tool(ctx, ev)
+        with announced_once(current_run(), ev) as is_new:
+            inside = StepContext(ctx, lambda event: write(event) if is_new(event) else None)
+            result: ToolCallResult = await cast("Any", super()).call_tool(inside, ev)
         await put_back_memory(ctx)
         return result
 
@@ -129,8 +126,8 @@ def _agent_named(of: object, name: str) -> object:
 
 
 @contextmanager
-def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[None, None, None]:
-    """An agent's answer is there, and it may be asked for an object."""
+def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[StepContext, None, None]:
+    """Observe the LLM calls that make an object of an agent's answer; yield core's context."""
     run = current_run()
     site = AnswerCallObserver(
         running_id(),
@@ -141,8 +138,8 @@ def _answering(ctx: Context[Any], agent: AgentSteps) -> Generator[None, None, No
         origin=current_origin()._replace(agent=agent.name),
     )
     wrap = structured if agent.streaming else None
-    with observed_by(site), core_at_work(wrap), _written_by(ctx, site.write):
-        yield
+    with observed_by(site), core_at_work(wrap):
+        yield StepContext(ctx, site.write)
 
 
 def _stream_answer(ctx: Context[Any], output: AgentOutput) -> None:
@@ -163,26 +160,3 @@ def _reason(called: list[Any], to_agent: str) -> str:
         if call.tool_name == HANDOFF and call.tool_kwargs.get("to_agent") == to_agent:
             return str(call.tool_kwargs.get("reason", ""))
     return ""
-
-
-@contextmanager
-def _written_by(ctx: Any, write: Callable[[Event], Any]) -> Generator[None, None, None]:
-    """What core writes by a context is written in another way.
-
-    An instance attribute shadows the method, as for all steps of ours.
-    """
-    own: dict[str, Any] = ctx.__dict__
-    before = own.get("write_event_to_stream")
-
-    def write_event(event: Event | None) -> None:
-        if event is not None:
-            write(event)
-
-    own["write_event_to_stream"] = write_event
-    try:
-        yield
-    finally:
-        if before is None:
-            del own["write_event_to_stream"]
-        else:
-            own["write_event_to_stream"] = before
