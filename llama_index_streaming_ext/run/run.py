@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from workflows import Context
-from workflows.errors import (
-    WorkflowCancelledByUser,
-    WorkflowTimeoutError,
-)
 from workflows.handler import WorkflowHandler
 
 from llama_index_streaming_ext.errors import RunCancelled, RunLost
-from llama_index_streaming_ext.events import (
-    Event,
-    StopEvent,
-    WorkflowCancelledEvent,
-    WorkflowFailedEvent,
-    WorkflowTimedOutEvent,
-)
+from llama_index_streaming_ext.events import Event, StopEvent
 from llama_index_streaming_ext.llm.observer import CallObserver, RunCalls, observed_by
 from llama_index_streaming_ext.run.attempts import Attempts
 from llama_index_streaming_ext.run.endings import (
+    ending_of,
     ending_said,
     said_both_ways,
-    tells_of,
+    says_status,
     terminal_event,
 )
 from llama_index_streaming_ext.run.pump import HOLD, Pump
@@ -54,12 +44,6 @@ _SETTLE_TURNS = 3
 
 # Seconds that a run which is not complete waits with its end for `before_end`.
 _BEFORE_END = 1.0
-
-_ENDINGS: dict[str, type[StopEvent]] = {
-    "cancelled": WorkflowCancelledEvent,
-    "failed": WorkflowFailedEvent,
-    "timed_out": WorkflowTimedOutEvent,
-}
 
 _runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
 
@@ -136,7 +120,7 @@ class Run:
         self._cancelling: set[asyncio.Task[Any]] = set()
         self.stream.written_on(self.loop, self._finish)
         self._join_parent()
-        self._stand_in_for(upstream.ctx)
+        self.plain.stand_in_for(upstream.ctx)
         _runs[upstream.run_id] = self
         self._result: asyncio.Task[StopEvent] = asyncio.create_task(upstream.stop_event_result())
         self._supervisor = asyncio.create_task(self._supervise())
@@ -365,50 +349,25 @@ class Run:
         )
 
     def _ending(self) -> Ending:
-        result = self._result
-        said = self.pump.last_stop
-        if not result.done():
-            if self.loop.is_closed():
-                return Ending("lost", error=RunLost(self.upstream.run_id))
-            if said is None or self._shutting_down:
-                return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
-            return ending_said(said)
-        if result.cancelled():
+        """Return how the run has ended, or ends now if upstream has no result."""
+        result, said = self._result, self.pump.last_stop
+        if result.done():
+            return ending_of(result, said, self.upstream.run_id)
+        if self.loop.is_closed():
+            return Ending("lost", error=RunLost(self.upstream.run_id))
+        if said is None or self._shutting_down:
             return Ending("cancelled", error=RunCancelled(self.upstream.run_id))
-        error = result.exception()
-        if error is None:
-            stop = result.result()
-            return Ending("completed", stop.result if type(stop) is StopEvent else stop)
-        # A step may raise what a child run of its own ended with: then this run has failed.
-        if tells_of(said, error):
-            return Ending("failed", error=error)
-        if isinstance(error, WorkflowCancelledByUser):
-            return Ending("cancelled", error=error)
-        if isinstance(error, WorkflowTimeoutError):
-            steps = said.active_steps if isinstance(said, WorkflowTimedOutEvent) else []
-            return Ending("timed_out", error=error, steps=tuple(steps))
-        return Ending("failed", error=error)
+        return ending_said(said)
 
     def _announces(self, held: StopEvent, ending: Ending) -> bool:
-        """Whether a streamed StopEvent is the one that the run ended with."""
-        if ending.status == "completed":
-            # Other runtimes than the basic one hand out copies.
-            if not self._result.done():
-                return True
-            stop = self._result.result()
-            return held is stop or (type(held) is type(stop) and not self.pump.behind)
-        return isinstance(held, _ENDINGS.get(ending.status, ()))
-
-    def _stand_in_for(self, ctx: Context[Any]) -> None:
-        """Whoever reads upstream's context or handler reads the log.
-
-        So nobody can take events away from it. An instance attribute shadows the method (U16), for
-        as long as the context is that of this run: its store is another one in the next.
-        """
-        read_log = functools.partial(self.plain.open, internal=True)
-        ctx.__dict__["stream_events"] = functools.partial(
-            _stream_events, weakref.ref(ctx), _store_of(ctx), read_log
-        )
+        """Return True if a streamed StopEvent is the one that the run ended with."""
+        if ending.status != "completed":
+            return says_status(held, ending.status)
+        # Other runtimes than the basic one hand out copies.
+        if not self._result.done():
+            return True
+        stop = self._result.result()
+        return held is stop or (type(held) is type(stop) and not self.pump.behind)
 
     def _join_parent(self) -> None:
         """A run that is started inside another run's step is cancelled with it."""
@@ -421,23 +380,3 @@ class Run:
 def _report_a_broken_pump(pumping: asyncio.Task[None]) -> None:
     if not pumping.cancelled() and pumping.exception() is not None:
         logger.error("Upstream's stream cannot be read", exc_info=pumping.exception())
-
-
-def _stream_events(
-    ctx: weakref.ref[Context[Any]],
-    store: object,
-    read_log: Callable[[], AsyncGenerator[Event, None]],
-) -> AsyncGenerator[Event, None]:
-    """What a context's `stream_events()` gives: the log, while its store is that of our run."""
-    there = ctx()
-    if there is None or _store_of(there) is store:
-        return read_log()
-    return type(there).stream_events(there)
-
-
-def _store_of(ctx: Context[Any]) -> object:
-    """The state store of the run that a context is at, None where its runtime has none."""
-    try:
-        return ctx.store
-    except RuntimeError:
-        return None
