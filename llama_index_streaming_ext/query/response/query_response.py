@@ -21,6 +21,7 @@ from llama_index_streaming_ext.query.response.reader import Reader
 from llama_index_streaming_ext.query.response.response_gen import AsyncResponseGen, ResponseGen
 from llama_index_streaming_ext.stream.event_stream import EventStream
 from llama_index_streaming_ext.stream.shared_position import SharedPosition
+from llama_index_streaming_ext.threads.loops import running_loop
 
 EventTypes = type[Event] | tuple[type[Event], ...]
 
@@ -217,6 +218,23 @@ class QueryResponse:
     @response_txt.setter
     def response_txt(self, value: str | None) -> None:
         self._own["response_txt"] = value
+
+    @property
+    def response(self) -> str:
+        """The text of the answer, by the name that core's `Response` gives it.
+
+        A sync response waits for the whole answer, as `str()` does. An async response gives the
+        text so far, and so does a sync one inside a running event loop, which is never blocked:
+        there, wait for the end before you read it. Assigning a text replaces the answer.
+
+        Raises:
+            BaseException: the error that the answer failed with; StreamStopped if it was stopped.
+        """
+        return str(self) if running_loop() is None else self._so_far()
+
+    @response.setter
+    def response(self, value: str) -> None:
+        self.response_txt = value
 
     @property
     def object(self) -> Any:

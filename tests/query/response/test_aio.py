@@ -26,8 +26,14 @@ async def as_text(response: AsyncLiveResponse) -> str:
     return str(response)
 
 
+async def as_field(response: AsyncLiveResponse) -> str:
+    """The property `response`, where others are awaited."""
+    return response.response
+
+
 WHOLE: dict[str, Callable[[AsyncLiveResponse], Awaitable[Any]]] = {
     "str": as_text,
+    "response": as_field,
     "get_response": AsyncLiveResponse.get_response,
     "read": lambda response: everything(response.read()),
     "response_gen": lambda response: everything(response.response_gen),
@@ -240,3 +246,13 @@ async def test_a_reader_keeps_the_query(reader: str) -> None:
     del response, got
     await anext(reading)
     assert not run.abandoned.is_set()
+
+
+async def test_response_is_the_text_so_far() -> None:
+    """response.response of an async response never waits."""
+    run = ScriptedRun("a")
+    response = AsyncLiveResponse(run)
+    assert (response.response, str(response)) == ("a", "a")
+    run.say("b")
+    run.finish()
+    assert response.response == "ab"

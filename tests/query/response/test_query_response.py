@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import json
 import pickle
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any
 
 import pytest
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
+from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.instrumentation.events.query import QueryEndEvent
 
 from llama_index_streaming_ext.errors import StreamStopped
@@ -45,6 +47,41 @@ def test_a_text_that_is_assigned_is_the_answer(kind: Kind) -> None:
     response = kind(failed_run("a"))
     response.response_txt = "better"
     assert (str(response), response.response_txt) == ("better", "better")
+
+
+@BOTH
+def test_a_text_assigned_to_response_is_the_answer(kind: Kind) -> None:
+    """Code that replaces the text of core's Response replaces that of a live one."""
+    response = kind(finished_run("a"))
+    response.response = "better"
+    assert (str(response), response.response, response.response_txt) == ("better",) * 3
+
+
+@BOTH
+async def test_cores_evaluators_read_a_live_response(kind: Kind) -> None:
+    """evaluate_response() and its async twin read the text of a response as they read core's."""
+
+    class Seen(BaseEvaluator):
+        async def aevaluate(
+            self,
+            query: str | None = None,
+            response: str | None = None,
+            contexts: Sequence[str] | None = None,
+            **kwargs: Any,
+        ) -> EvaluationResult:
+            return EvaluationResult(query=query, response=response, contexts=contexts)
+
+        def _get_prompts(self) -> dict[str, Any]:
+            return {}
+
+        def _update_prompts(self, prompts_dict: Any) -> None:
+            pass
+
+    live: Any = kind(finished_run("It is ", "sunny"))
+    seen = await Seen().aevaluate_response("Why?", live)
+    also = await asyncio.to_thread(Seen().evaluate_response, "Why?", live)
+    for result in (seen, also):
+        assert (result.response, result.contexts) == ("It is sunny", ["A fact."])
 
 
 @BOTH

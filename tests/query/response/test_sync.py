@@ -22,6 +22,7 @@ from tests.support.query.scripted_run import PATIENCE, ScriptedRun, failed_run, 
 WHOLE: dict[str, Callable[[LiveResponse], Any]] = {
     "str": str,
     "format": lambda response: f"{response}",
+    "response": lambda response: response.response,
     "get_response": lambda response: response.get_response(),
     "read": lambda response: list(response.read()),
     "response_gen": lambda response: list(response.response_gen),
@@ -373,3 +374,13 @@ def test_a_reader_keeps_the_query(reader: str) -> None:
     held = not run.abandoned.is_set()
     del reading, got
     assert (held, run.abandoned.is_set()) == (True, True)
+
+
+async def test_response_inside_a_running_loop_is_the_text_so_far() -> None:
+    """response.response does not block an event loop: there it is the text so far."""
+    run = ScriptedRun("a")
+    response = LiveResponse(run)
+    assert response.response == "a"
+    run.say("b")
+    run.finish()
+    assert response.response == "ab"
