@@ -1,8 +1,8 @@
-"""Users' own chat engines: what their `stream_chat` gives, read without waiting for nothing.
+"""Answers of users' own chat engines, read as soon as their writer puts them into the queue.
 
-They build core's `StreamingAgentChatResponse`, as the documents show it. Its own readers poll, are
-late by up to 100 ms, and hang where the writer was broken off (U60): so what the writer puts into
-the queue is read here, and that it has ended is told by its thread or task.
+Such engines build core's `StreamingAgentChatResponse`, as the documentation shows. Its own readers
+poll, are late by up to 100 ms, and hang if the writer died (U60). Here the queue is read directly,
+and the writer's thread or task tells its end.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Ask = Callable[..., Any]
 
 
 class _Spoken(StreamingResponse):
-    """What a user's engine says, with what it asked for it."""
+    """The streamed answer of a user's engine, with its sources."""
 
     sources: Any = ()
 
 
 class _AsyncSpoken(AsyncStreamingResponse):
-    """What a user's engine says to async callers, with what it asked for it."""
+    """The streamed answer of a user's async engine, with its sources."""
 
     sources: Any = ()
 
 
 def ask_own(ask: Ask, *, strict: bool) -> Any:
-    """What a user's engine answers: streamed, or whole if it cannot stream.
+    """Return the answer of a user's engine: streamed, or whole if the engine cannot stream.
 
     Args:
-        ask: calls a method of the engine.
-        strict: raise NotImplementedError where it cannot.
+        ask: calls a method of the engine by its name.
+        strict: True to raise NotImplementedError if the engine cannot stream.
     """
     try:
         response = ask("stream_chat")
@@ -52,13 +52,11 @@ def ask_own(ask: Ask, *, strict: bool) -> Any:
     if not _is_cores(response):
         return response
     live = _written(response) if _has_writer(response) else response.response_gen
-    spoken = _Spoken(live, source_nodes=response.source_nodes)
-    spoken.sources = response.sources
-    return spoken
+    return _with_sources(_Spoken(live), response)
 
 
 async def aask_own(ask: Callable[[str], Awaitable[Any]], *, strict: bool) -> Any:
-    """What `ask_own` gives, of the engine's async face."""
+    """Return the answer as `ask_own` does, by the engine's async methods."""
     try:
         response = await ask("astream_chat")
     except NotImplementedError:
@@ -70,15 +68,17 @@ async def aask_own(ask: Callable[[str], Awaitable[Any]], *, strict: bool) -> Any
     if response.awrite_response_to_history_task is not None:
         live = _awritten(response, response.awrite_response_to_history_task)
     elif _has_writer(response):
-        # One that streams in a thread also for async callers.
-        spoken = _Spoken(_written(response), source_nodes=response.source_nodes)
-        spoken.sources = response.sources
-        return spoken
+        # This engine streams in a thread also for async callers.
+        return _with_sources(_Spoken(_written(response)), response)
     else:
         live = response.async_response_gen()
-    aspoken = _AsyncSpoken(live, source_nodes=response.source_nodes)
-    aspoken.sources = response.sources
-    return aspoken
+    return _with_sources(_AsyncSpoken(live), response)
+
+
+def _with_sources(spoken: Any, response: StreamingAgentChatResponse) -> Any:
+    """Return `spoken` with the sources of core's response."""
+    spoken.source_nodes, spoken.sources = response.source_nodes, response.sources
+    return spoken
 
 
 def _is_cores(response: object) -> bool:
@@ -96,7 +96,7 @@ _ENDED = object()
 
 
 def _written(response: StreamingAgentChatResponse) -> Generator[str, None, None]:
-    """The deltas that a thread writes."""
+    """Yield the deltas that a thread writes."""
     writer: Any = response.write_response_to_history_thread
     queue: Any = vars(response)["queue"]
 
@@ -114,7 +114,7 @@ def _written(response: StreamingAgentChatResponse) -> Generator[str, None, None]
 async def _awritten(
     response: StreamingAgentChatResponse, writer: asyncio.Task[Any]
 ) -> AsyncGenerator[str, None]:
-    """The deltas that a task writes."""
+    """Yield the deltas that a task writes."""
     # The writer would make the queue when it starts.
     fields = vars(response)
     queue: asyncio.Queue[Any] = fields["aqueue"] or asyncio.Queue()

@@ -13,8 +13,8 @@ from llama_index_streaming_ext.events import Event
 from llama_index_streaming_ext.query.response.answer import Answer
 from llama_index_streaming_ext.query.response.printing import (
     print_line,
-    print_token,
     terminal_display,
+    token_printer,
 )
 from llama_index_streaming_ext.query.response.query_response import (
     EventTypes,
@@ -30,8 +30,8 @@ from llama_index_streaming_ext.stream.outcome import Outcome
 class AsyncLiveResponse(QueryResponse, AsyncStreamingResponse):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
     """The answer of `aquery()`: core's `AsyncStreamingResponse`, read by anybody, repeatedly.
 
-    Any number of tasks get every token, live or later, and then the error if there is one: after
-    a failure or a stop, whoever asks for the whole answer is told.
+    Any number of tasks get every token, live or later, and then the error if there is one. After
+    a failure or a stop, every method that returns the whole answer raises that error.
 
         async with await engine.aquery("Why?") as response:
             async for token in response.response_gen:
@@ -123,15 +123,11 @@ class AsyncLiveResponse(QueryResponse, AsyncStreamingResponse):  # pyright: igno
         """
         display = terminal_display() if rich else None
         async with aclosing(self.async_response_gen()) as said:
-            if display is None:
+            with token_printer(display, self.get_formatted_sources) as show:
                 async for token in said:
-                    print_token(token)
-                print_line()
-                return
-            with display:
-                async for token in said:
-                    display.add(token)
-        display.sources(self.get_formatted_sources())
+                    show(token)
+        if display is None:
+            print_line()
 
     # Upstream's own reading, which it locks: some subclasses and callers know it by name.
 
@@ -146,7 +142,7 @@ class AsyncLiveResponse(QueryResponse, AsyncStreamingResponse):  # pyright: igno
         super().close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What is pickled is the whole answer, read back without its events.
+        """Pickle the whole answer, which is read back without its events.
 
         Raises:
             PicklingError: the answer is still being written.

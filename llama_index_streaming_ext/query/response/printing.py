@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,8 +26,26 @@ def print_line(text: str = "") -> None:
     print(text)
 
 
+@contextmanager
+def token_printer(
+    display: Display | None, sources: Callable[[], str]
+) -> Generator[Callable[[str], None]]:
+    """Give a function that prints each token of an answer, and print its sources in the end.
+
+    Args:
+        display: the terminal to draw in; None to print plainly, without sources.
+        sources: returns the formatted sources, once the answer has ended.
+    """
+    if display is None:
+        yield print_token
+        return
+    with display:
+        yield display.add
+    display.sources(sources())
+
+
 def terminal_display() -> Display | None:
-    """What draws an answer; None where the output is no terminal that can be redrawn.
+    """Return a display for the terminal; None if the output is no terminal to redraw.
 
     Raises:
         MissingDependency: rich is not installed.
@@ -41,7 +61,7 @@ def terminal_display() -> Display | None:
 
 
 class Display:
-    """Draws markdown that grows, under a spinner until there is some.
+    """A terminal in which markdown grows, with a spinner until its first token.
 
     Args:
         console: the terminal.
@@ -77,10 +97,10 @@ class Display:
         self._tokens.append(token)
 
     def sources(self, formatted: str) -> None:
-        """Print, under the answer, what it is drawn from.
+        """Print the sources under the answer.
 
         Args:
-            formatted: what `get_formatted_sources()` gives.
+            formatted: the text that `get_formatted_sources()` returns.
         """
         if formatted:
             self._console.print("\nSources", style="bold")

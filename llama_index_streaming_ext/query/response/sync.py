@@ -13,8 +13,8 @@ from llama_index_streaming_ext.query.response.aio import AsyncLiveResponse as As
 from llama_index_streaming_ext.query.response.answer import Answer
 from llama_index_streaming_ext.query.response.printing import (
     print_line,
-    print_token,
     terminal_display,
+    token_printer,
 )
 from llama_index_streaming_ext.query.response.query_response import (
     EventTypes,
@@ -28,10 +28,10 @@ from llama_index_streaming_ext.stream.outcome import Outcome
 
 
 class LiveResponse(QueryResponse, StreamingResponse):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
-    """The answer of `query()`: core's `StreamingResponse`, read by anybody, as often as they like.
+    """The answer of `query()`: core's `StreamingResponse`, for any number of repeated readers.
 
-    Any number of readers in any threads get every token, live or later, and then the error if
-    there is one: after a failure or a stop, whoever asks for the whole answer is told.
+    Readers in any threads get every token, live or later, and then the error if there is one.
+    After a failure or a stop, every method that returns the whole answer raises that error.
 
         with engine.query("Why?") as response:
             for token in response.response_gen:
@@ -120,16 +120,13 @@ class LiveResponse(QueryResponse, StreamingResponse):  # pyright: ignore[reportI
         """
         display = terminal_display() if rich else None
         said = self._own.get("response_txt")
-        if display is not None:
-            with display, closing(self.read()) as tokens:
-                for token in tokens if said is None else [said]:
-                    display.add(token)
-            display.sources(self.get_formatted_sources())
-        elif self._read_whole or said is not None:
+        if display is None and (self._read_whole or said is not None):
             print_line(str(self))
-        else:
-            for token in self.read():
-                print_token(token)
+            return
+        printer = token_printer(display, self.get_formatted_sources)
+        with printer as show, closing(self.read()) as tokens:
+            for token in tokens if said is None else [said]:
+                show(token)
         self._read_whole = True
 
     def close(self) -> None:
@@ -139,6 +136,6 @@ class LiveResponse(QueryResponse, StreamingResponse):  # pyright: ignore[reportI
             self._held.run.stopped_sync()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Wait for the end: what is pickled is the whole answer, read back without its events."""
+        """Wait for the end and pickle the whole answer, which is read back without its events."""
         fields = (str(self), self.source_nodes, self.metadata, self.object)
         return finished, (type(self), *fields)
