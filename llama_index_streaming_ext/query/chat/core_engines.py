@@ -1,17 +1,17 @@
-"""Have the answer of a chat engine said token by token, while core's own `chat()` is at work.
+"""Streaming for core's chat engines from within their own `chat()`.
 
 Core's `stream_chat()` hands the answer to a thread or task that writes it into a queue and the
-memory: that one hangs, is late and loses tokens (U60). So core's `chat()` and `achat()` run, which
-have none; only what makes the answer in them is made to stream, in the turn's copy of the engine:
+memory; this writer hangs, is late and loses tokens (U60). Therefore core's `chat()` and `achat()`
+run, without a writer, and only the part that writes the answer streams, in the turn's copy:
 
-| engine | what makes its answer |
+| engine | part that writes the answer |
 |---|---|
 | Simple | the `chat` of its LLM |
 | Context, CondensePlusContext | the synthesizer that the engine makes for it |
 | MultiModalContext, MultiModalCondensePlusContext | its own `synthesize` |
 | CondenseQuestion | the `query` of its query engine |
 
-Each tells the answer to the turn and gives core the complete one. Core does all the rest.
+Each part writes its tokens into the turn and returns the complete answer to core.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ _Named = dict[str, Any]
 
 
 def say_answer(engine: Any, run: ChatRun) -> bool:
-    """Have an engine tell its answer to a turn as it comes, if it is known where that is made.
+    """Stream the answer of a core engine into a turn; do nothing for other engines.
 
     Args:
         engine: the turn's own copy of a chat engine (`copy_of`), which is changed.
         run: the turn.
 
     Returns:
-        Whether its `chat` and `achat` are core's, so that it is known.
+        True if the engine's `chat` and `achat` are core's own.
     """
     kind: object = engine
     own = is_cores_own(type(kind), "chat", "achat")
@@ -107,7 +107,7 @@ def _simple(engine: Any, run: ChatRun) -> None:
 
 
 class _Heard:
-    """The chunks of an LLM, of which the last has all but, maybe, the text."""
+    """The chunks of an LLM; the last one has every field, but maybe not the whole text."""
 
     def __init__(self) -> None:
         self._last: ChatResponse | None = None
@@ -129,7 +129,7 @@ class _Heard:
             await chunks.aclose()
 
     def whole(self, text: str) -> ChatResponse:
-        """The response that the chunks add up to."""
+        """Return the complete response of the chunks."""
         last = self._last
         if last is None:
             return ChatResponse(message=ChatMessage(content=text, role=MessageRole.ASSISTANT))
@@ -183,7 +183,7 @@ def _asaying(run: ChatRun, **options: Any) -> Advice:
 
 
 def _found(engine: Any, run: ChatRun) -> None:
-    """Tell the turn what its retriever was asked, before the answer is made of it."""
+    """Give the turn the output of its retriever before the answer begins."""
 
     def tell(args: _Args, nodes: Any) -> Any:
         asked = args[0].query_str if isinstance(args[0], QueryBundle) else str(args[0])
@@ -205,7 +205,7 @@ def _found(engine: Any, run: ChatRun) -> None:
 
 
 def _condensing(engine: Any, run: ChatRun) -> None:
-    """Say of the call that makes one question of a conversation what it is for."""
+    """Mark the LLM call that condenses a conversation to one question with its purpose."""
     if hasattr(engine, CONDENSE):
         hook_method(engine, CONDENSE, working(run.work, "condense"), by=run)
         hook_method(engine, ACONDENSE, aworking(run.work, "condense"), by=run)

@@ -1,4 +1,4 @@
-"""`StreamingChatEngine`: any chat engine, whose answers stream and whose memory stays whole."""
+"""`StreamingChatEngine`: a chat engine whose answers stream and whose memory stays valid."""
 
 from __future__ import annotations
 
@@ -26,20 +26,33 @@ _Base = BaseChatEngine if TYPE_CHECKING else object
 
 
 class Chatting(_Base):
-    """The methods that people chat by. It stands before core's class, which decorates its own.
+    """The chat methods of `StreamingChatEngine`.
 
-    So a turn is one span and one trace, as upstream: those of the engine.
+    The class precedes core's `BaseChatEngine`, which decorates its own methods. Thus a turn is one
+    span and one trace, those of the wrapped engine.
     """
 
     def stream_chat(
         self, message: str, chat_history: History = None, **kwargs: Any
     ) -> LiveChatResponse:
-        """Chat, and get a response as soon as the answer begins.
+        """Send a message and return a response as soon as its answer begins.
+
+            with chat.stream_chat("Why?") as response:
+                for token in response.response_gen:
+                    print(token, end="")
+
+        Leaving the `with` block early stops the turn. An error after the first token is raised to
+        each reader of the response, after the tokens that were written.
 
         Args:
-            message: what the user says.
-            chat_history: takes the place of what the memory has.
-            **kwargs: what the engine's `chat` takes besides, such as `prev_chunks`.
+            message: the user's message.
+            chat_history: earlier messages that replace those in the memory; None to keep the
+                memory.
+            **kwargs: further arguments of the engine's `chat`, such as `prev_chunks`.
+
+        Raises:
+            NotImplementedError: the LLM cannot stream and the engine is strict.
+            BaseException: the error that the turn failed with before its first token.
         """
         engine = cast("StreamingChatEngine", self)
         run = engine.start(message, chat_history, **kwargs)
@@ -49,17 +62,31 @@ class Chatting(_Base):
     async def astream_chat(
         self, message: str, chat_history: History = None, **kwargs: Any
     ) -> AsyncLiveChatResponse:
-        """What `stream_chat` does, in a task of the running loop."""
+        """Send a message and return an async response as soon as its answer begins.
+
+            async with await chat.astream_chat("Why?") as response:
+                async for token in response.response_gen:
+                    print(token, end="")
+
+        The turn runs in a task of the running event loop. Arguments and errors are those of
+        `stream_chat`.
+        """
         engine = cast("StreamingChatEngine", self)
         run = engine.start(message, chat_history, is_async=True, **kwargs)
         await run.ready()
         return AsyncLiveChatResponse(run)
 
     def chat(self, message: str, chat_history: History = None, **kwargs: Any) -> AgentChatResponse:
-        """Chat, and get the complete answer.
+        """Send a message, wait, and return the complete answer.
+
+        Args:
+            message: the user's message.
+            chat_history: earlier messages that replace those in the memory; None to keep the
+                memory.
+            **kwargs: further arguments of the engine's `chat`, such as `prev_chunks`.
 
         Raises:
-            BaseException: what the turn failed with.
+            BaseException: the error that the turn failed with.
         """
         engine = cast("StreamingChatEngine", self)
         run = engine.start(message, chat_history, **kwargs)
@@ -74,7 +101,10 @@ class Chatting(_Base):
     async def achat(
         self, message: str, chat_history: History = None, **kwargs: Any
     ) -> AgentChatResponse:
-        """What `chat` does, in a task of the running loop."""
+        """Send a message, wait in a task of the running loop, and return the complete answer.
+
+        Cancelling the task stops the turn. Arguments and errors are those of `chat`.
+        """
         engine = cast("StreamingChatEngine", self)
         run = engine.start(message, chat_history, is_async=True, **kwargs)
         try:
@@ -87,40 +117,42 @@ class Chatting(_Base):
 
 
 class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
-    """Any chat engine, whose answers stream, can be read more than once, and stop when stopped.
+    """A chat engine whose answers stream, can be read repeatedly, and can be stopped.
+
+    It wraps any chat engine of LlamaIndex's or of your own:
 
         chat = StreamingChatEngine(index.as_chat_engine(llm=llm))
         with chat.stream_chat("Why?") as response:
             response.print_response_stream()
 
-    Every turn runs on a copy of the engine that is its own. The memory is the engine's, and gets
-    the user's message and the answer together, when the turn ends and before its readers are told
-    so:
+    Each turn runs on its own copy of the engine. The engine's memory gets the user's message and
+    the answer together when the turn ends, before readers see the end:
 
-    - an answer that was stopped, has failed or was cut off is remembered as far as it came, with
-      the reason in `additional_kwargs["incomplete"]`: `stopped`, `failed`, `length`, ...;
-    - a turn of which there is no text at all is not remembered, so that it can be asked again
-      without two messages of the user in a row.
+    - An answer that was stopped, failed or was cut off is kept as far as it was written. Its
+      `additional_kwargs["incomplete"]` holds the reason: `stopped`, `failed`, `length`, ...
+    - A turn without any text is not kept, so that you can send the message again without two user
+      messages in a row.
 
-    Turns at the same time do not disturb each other: each reads what the turns that ended before
-    it have written, and they are remembered in the order in which they end. One that begins after
-    another was stopped sees what there is of that. `reset` also forgets the turns at work.
+    Turns may run at the same time. Each reads the messages of the turns that ended before it, and
+    turns are written in the order in which they end. A turn that begins after another was stopped
+    sees the text of the stopped one. `reset` also discards the turns that are still running.
 
-    The answers of core's own chat engines stream from where they are made. Of a user's engine the
-    own `stream_chat` is asked, or `chat` where that raises NotImplementedError.
+    The answers of LlamaIndex's own chat engines stream from the LLM call that writes them. On your
+    own engine `stream_chat` is called, or `chat` if `stream_chat` raises NotImplementedError.
 
     Args:
-        engine: any chat engine of core's or of your own.
-        show: `"answer"`, or `"calls"` to see what every inner LLM call says (`LLMCallDelta`).
-        strict: raise NotImplementedError where the LLM cannot stream, instead of giving the answer
+        engine: a chat engine of LlamaIndex's or of your own.
+        show: `"answer"` for the events of the answer; `"calls"` also for the text of each inner LLM
+            call (`LLMCallDelta`).
+        strict: True to raise NotImplementedError if the LLM cannot stream; False to give its answer
             in one delta.
-        max_lead: how many records the answer may be ahead of its furthest reader.
-        on_incomplete: `"raise"` after an answer that is cut off, refused or filtered, `"event"` to
-            write an `Incomplete` only.
+        max_lead: number of records that the answer may be ahead of its furthest reader.
+        on_incomplete: `"raise"` to raise IncompleteResponse after an answer that was cut off,
+            refused or filtered; `"event"` to write only an `Incomplete` event.
 
     Raises:
-        TypeError: it is no chat engine.
-        ValueError: an option has no such value.
+        TypeError: `engine` is not a chat engine.
+        ValueError: an option has an unknown value.
     """
 
     def __init__(
@@ -142,14 +174,15 @@ class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
     def start(
         self, message: str, chat_history: History = None, *, is_async: bool = False, **kwargs: Any
     ) -> ChatRun:
-        """Start a turn, without waiting for anything.
+        """Start a turn and return it at once.
 
         Args:
-            message: what the user says.
-            chat_history: takes the place of what the memory has.
-            is_async: whether the engine's async face is asked, in a task of the running loop, or
-                its sync face, in a thread.
-            **kwargs: what the engine's `chat` takes besides.
+            message: the user's message.
+            chat_history: earlier messages that replace those in the memory; None to keep the
+                memory.
+            is_async: True to call the engine's async methods in a task of the running loop; False
+                to call its sync methods in a thread.
+            **kwargs: further arguments of the engine's `chat`.
         """
         run = ChatRun(
             # Core's engines with context also take a QueryBundle, and remember what it says.
@@ -185,7 +218,7 @@ class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
     # The memory
 
     def reset(self) -> None:
-        """Forget the conversation, and the turns that are at work."""
+        """Clear the memory, and discard the turns that are still running."""
         conversation = self._conversation()
         if conversation is None:
             self.engine.reset()
@@ -196,7 +229,7 @@ class StreamingChatEngine(Chatting, Wrapping, BaseChatEngine):
 
     @property
     def chat_history(self) -> list[ChatMessage]:
-        """The conversation, up to the turns that have ended."""
+        """The messages of the conversation, without the turns that are still running."""
         return self.engine.chat_history
 
     def _conversation(self) -> Conversation | None:
@@ -240,7 +273,7 @@ def _memory_of(engine: object) -> BaseMemory | None:
 
 
 def _give_memory(engine: object, run: ChatRun) -> None:
-    """Have the turn's engine hold the turn's memory."""
+    """Replace the memory of the turn's engine by the turn's own."""
     memory, state = _memory_of(engine), state_of(engine)
     if memory is None or run.memory is None:
         return

@@ -1,7 +1,7 @@
-"""What `stream_chat()` and `astream_chat()` give: the responses of queries, with upstream's names.
+"""The responses of `stream_chat()` and `astream_chat()`: those of queries, with core's chat names.
 
-They are core's `StreamingAgentChatResponse` by `isinstance`, too, and have what is read of one. It
-has no queue and no writer, since nothing is written for one reader only.
+They pass `isinstance` as core's `StreamingAgentChatResponse` and have its public fields. They have
+no queue and no writer thread, because any number of readers share the log of the turn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Upstream: Any = object if TYPE_CHECKING else types.StreamingAgentChatResponse
 
 
 class ChatFields(_Fields):
-    """What upstream's chat responses have besides those of queries."""
+    """The fields that core's chat responses have and its query responses have not."""
 
     _sources: list[ToolOutput] | None = None
 
@@ -45,7 +45,7 @@ class ChatFields(_Fields):
 
     @property
     def sources(self) -> list[ToolOutput]:
-        """What was asked for the answer: there before its first token."""
+        """The tool and retriever outputs behind the answer, known before its first token."""
         if self._sources is not None:
             return self._sources
         run = self._chat_run()
@@ -57,12 +57,12 @@ class ChatFields(_Fields):
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """True once the answer has ended, in whatever way."""
         return self._answer.done
 
     @property
     def exception(self) -> BaseException | None:
-        """What it failed with, or that it was stopped; None if it is whole, and before the end."""
+        """The error of the answer, StreamStopped after a stop; None if there is none yet."""
         return self._answer.error
 
     def async_response_gen(self) -> AsyncGenerator[str, None]:
@@ -70,7 +70,7 @@ class ChatFields(_Fields):
         raise NotImplementedError
 
     async def aprint_response_stream(self) -> None:
-        """Print the answer as it comes, from a task, without an end of the line."""
+        """Print the answer as it comes, in a task, without a final newline."""
         async with aclosing(self.async_response_gen()) as tokens:
             async for token in tokens:
                 print_token(token)
@@ -85,7 +85,7 @@ class ChatFields(_Fields):
 
 
 class LiveChatResponse(ChatFields, LiveResponse, _Upstream):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
-    """The answer of `stream_chat()`: all that the answer of a query is, and upstream's names.
+    """The answer of `stream_chat()`: a `LiveResponse` with the fields of core's chat response.
 
     with chat_engine.stream_chat("Why?") as response:
         response.print_response_stream()
@@ -97,7 +97,7 @@ class LiveChatResponse(ChatFields, LiveResponse, _Upstream):  # pyright: ignore[
 
 
 class AsyncLiveChatResponse(ChatFields, AsyncLiveResponse, _Upstream):  # pyright: ignore[reportIncompatibleVariableOverride] # core's fields are properties here
-    """The answer of `astream_chat()`: all that the answer of an async query is, likewise.
+    """The answer of `astream_chat()`: an `AsyncLiveResponse` with core's chat fields.
 
     async with await chat_engine.astream_chat("Why?") as response:
         async for token in response.async_response_gen():

@@ -1,8 +1,8 @@
-"""Reading a memory that asks an LLM for a summary of what it is going to forget.
+"""Safe reads of a memory that asks an LLM to summarize the messages that it drops.
 
-A `ChatSummaryMemoryBuffer` takes the messages out of its store, asks, and puts back what it keeps.
-Where the LLM fails, or is stopped, the messages are gone, and it has counted them as if they were
-not. Canary: `tests/upstream/test_memory_llms.py`.
+A `ChatSummaryMemoryBuffer` takes the messages out of its store, calls the LLM, and puts back those
+that it keeps. If the LLM fails or is stopped, the messages are lost, but still counted.
+Canary: `tests/upstream/test_memory_llms.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def get(memory: BaseMemory, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-    """What `memory.get` gives. If that fails, the memory has what it had."""
+    """Return the result of `memory.get`; if that fails, restore the memory's messages."""
     if not isinstance(memory, ChatSummaryMemoryBuffer):
         return memory.get(*args, **kwargs)
     with _unharmed(memory):
@@ -29,7 +29,7 @@ def get(memory: BaseMemory, *args: Any, **kwargs: Any) -> list[ChatMessage]:
 
 
 async def aget(memory: BaseMemory, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-    """What `memory.aget` gives. If that fails, the memory has what it had."""
+    """Return the result of `memory.aget`; if that fails, restore the memory's messages."""
     if not isinstance(memory, ChatSummaryMemoryBuffer):
         return await memory.aget(*args, **kwargs)
     if type(memory).aget is not BaseMemory.aget:
@@ -51,7 +51,7 @@ def _unharmed(memory: ChatSummaryMemoryBuffer) -> Generator[None]:
 
 
 async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await work that must not be broken off, however often this is cancelled."""
+    """Wait for the end of work, also if the caller is cancelled meanwhile, however often."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -21,17 +21,17 @@ class ChatRun(QueryRun):
     """One turn.
 
     Args:
-        message: what the user says.
+        message: the user's message.
         engine: the class of the chat engine.
         conversation: the turns over the engine's memory, None if it has none.
         max_lead: as for `QueryRun`.
         on_incomplete: as for `QueryRun`.
 
     Attributes:
-        message: what the user says.
-        memory: the memory as this turn sees it, None if there is none.
-        tool_outputs: what upstream calls `sources`: what was asked for the answer.
-        chat_response: core's response, when the engine has given it.
+        message: the user's message.
+        memory: the memory as this turn sees it; None if the engine has none.
+        tool_outputs: the outputs behind the answer, which core calls `sources`.
+        chat_response: core's response, once the engine has returned it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ChatRun(QueryRun):
     # The answer, said where the engine makes it
 
     def say_sync(self, response: Any) -> Response:
-        """Write what a response says, as it comes.
+        """Write the text of a response into the log as it comes.
 
         Returns:
             The complete response, for the engine to go on with.
@@ -64,7 +64,7 @@ class ChatRun(QueryRun):
         return Response(self.text, source_nodes=self.sources, metadata=self.metadata)
 
     async def say(self, response: Any) -> Response:
-        """What `say_sync` does, in a task."""
+        """Write the text of a response as `say_sync` does, in a task."""
         await self._show(response)
         self._is_said()
         return Response(self.text, source_nodes=self.sources, metadata=self.metadata)
@@ -81,10 +81,10 @@ class ChatRun(QueryRun):
     # The turn
 
     def turn_sync(self, chat: Callable[[], Any]) -> Any:
-        """Have the engine chat, and remember what was said, also of an answer that is not whole.
+        """Run the engine and write the turn into the memory, even if its answer is not whole.
 
         Args:
-            chat: what the engine does: gives core's response, or one whose text is still to come.
+            chat: runs the engine; returns core's response, or one whose text is still to come.
         """
         with self._turn_sync() as memory:
             response = chat()
@@ -96,7 +96,7 @@ class ChatRun(QueryRun):
         return whole
 
     async def turn(self, chat: Callable[[], Awaitable[Any]]) -> Any:
-        """What `turn_sync` does, in a task."""
+        """Run the turn as `turn_sync` does, in a task."""
         async with self._turn() as memory:
             response = await chat()
             if not self._said:
@@ -137,7 +137,7 @@ class ChatRun(QueryRun):
                 raise
 
     def _whole(self, response: Any) -> StreamingResponse:
-        """Take note of the response. What is given back has nothing more to say."""
+        """Keep core's response, and return a response that has no more text."""
         if self.done:
             raise StreamStopped(self.text)
         chat = response if isinstance(response, AgentChatResponse) else None
@@ -158,7 +158,7 @@ def _sources_of(response: Any) -> list[ToolOutput]:
 
 
 def _why(error: BaseException) -> str:
-    """Why there is no more of the answer, as the memory says it."""
+    """Return the reason for an incomplete answer, as the memory keeps it."""
     if isinstance(error, asyncio.CancelledError | StreamStopped):
         return "stopped"
     return error.finish_reason if isinstance(error, IncompleteResponse) else "failed"

@@ -18,21 +18,21 @@ INCOMPLETE = "incomplete"
 
 
 class TurnMemory:
-    """What one turn has of the user's memory.
+    """The user's memory as one turn sees it.
 
-    It reads from the memory, and behind that what it has put itself. The turn's messages go into
-    the memory in one piece when it ends, so that no other turn comes between question and answer.
+    A read gives the messages of the memory, followed by those that the turn has put. The turn's
+    messages are written into the memory together when the turn ends, so that no other turn comes
+    between a question and its answer.
 
-    An LLM of the memory is the user's own, whose calls are told by core's instrumentation. A stop
-    breaks off what is read in the turn's own task. It breaks off nothing that is written: what is
-    forgotten then is forgotten for good.
+    The calls of the memory's own LLM are seen by core's instrumentation. A stop interrupts a read
+    that runs in the turn's own task. It never interrupts a write, which would lose messages.
 
     Args:
-        conversation: the conversation that it is a turn of.
+        conversation: the conversation that the turn belongs to.
         work: the tree of the turn's work.
 
     Attributes:
-        face: what the engine gets as its memory.
+        face: the object that the engine gets as its memory.
     """
 
     def __init__(self, conversation: Conversation, work: Work) -> None:
@@ -52,26 +52,26 @@ class TurnMemory:
     # What the engine calls
 
     def get(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-        """The messages to be sent."""
+        """Return the messages to send."""
         with self._conversation.held_here(), self._work.at_work(MEMORY):
             self._apply()
             return [*get(self._memory, *args, **self._reading(kwargs)), *self._put]
 
     async def aget(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-        """The messages to be sent."""
+        """Return the messages to send, in a task."""
         async with self._conversation.lock.held():
             with self._work.at_work(MEMORY):
                 await self._aapply()
                 return [*await aget(self._memory, *args, **self._reading(kwargs)), *self._put]
 
     def get_all(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-        """All messages."""
+        """Return all messages."""
         with self._conversation.held_here():
             self._apply()
             return [*self._memory.get_all(*args, **kwargs), *self._put]
 
     async def aget_all(self, *args: Any, **kwargs: Any) -> list[ChatMessage]:
-        """All messages."""
+        """Return all messages, in a task."""
         async with self._conversation.lock.held():
             await self._aapply()
             return [*await self._memory.aget_all(*args, **kwargs), *self._put]
@@ -114,9 +114,9 @@ class TurnMemory:
         """Write the turn into the memory, once.
 
         Args:
-            message: what the user has said.
-            text: what there is of the answer. Where there is none, nothing is written.
-            incomplete: why the answer is not whole, None if it is.
+            message: the user's message.
+            text: the text of the answer so far. If it is empty, nothing is written.
+            incomplete: the reason why the answer is not whole; None if it is whole.
         """
         if self._written:
             return
@@ -137,7 +137,7 @@ class TurnMemory:
                 raise failed
 
     async def write(self, message: str, text: str, incomplete: str | None) -> None:
-        """What `write_sync` does, in a task. To cancel the task does not break it off."""
+        """Write the turn in a task. Cancelling the task does not interrupt the write."""
         if not self._written:
             await to_the_end(self._write(message, text, incomplete))
 
@@ -186,7 +186,7 @@ class TurnMemory:
             await self._memory.aset(list(self._set or ()))
 
     def _to_be_set(self) -> bool:
-        """Whether the memory has another history than the turn was given.
+        """Return True if the memory has another history than the turn was given.
 
         It is set when it is needed, and again if another turn has set or written meanwhile: turns
         that are each given a history do not read each other's.
@@ -197,7 +197,7 @@ class TurnMemory:
         return True
 
     def _reading(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """How the memory is asked, so that there is room for what comes behind."""
+        """Return arguments that leave room in the memory's limit for the turn's own messages."""
         if not self._put:
             return kwargs
         kwargs = dict(kwargs)
@@ -222,10 +222,10 @@ def _instead(method: Callable[..., Any]) -> Advice:
 
 
 def _is_last(message: ChatMessage, messages: Sequence[ChatMessage]) -> bool:
-    """Whether a memory has a message though it has failed to put it.
+    """Return True if a memory that failed to put a message has it all the same.
 
-    Then it is what it does besides that has failed, such as asking an LLM, and the rest of the turn
-    is put, too: a question without its answer would stand in the memory for good.
+    Then the failure is that of a side effect, such as a call of an LLM, and the rest of the turn is
+    put, too: else a question would stay in the memory without its answer.
     """
     last = messages[-1] if messages else None
     return last is not None and (last.role, last.content) == (message.role, message.content)

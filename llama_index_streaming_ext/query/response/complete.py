@@ -41,7 +41,7 @@ def complete(response: Any) -> str:
 
 
 async def acomplete(response: Any) -> str:
-    """What `complete` gives; the event loop is not blocked.
+    """Return the result of `complete` without blocking the event loop.
 
     Raises:
         TypeError: it is no response.
@@ -62,12 +62,12 @@ def finished(response: Any) -> Any:
 
 
 async def afinished(response: Any) -> Any:
-    """What `finished` gives; the event loop is not blocked."""
+    """Return the result of `finished` without blocking the event loop."""
     return _replaced(response, await acomplete(response)) if streams(response) else response
 
 
 def streams(response: object) -> bool:
-    """Whether a response streams, or did until it was read."""
+    """Return True if a response streams, or did until it was read."""
     return isinstance(
         response, StreamingResponse | AsyncStreamingResponse | Iterator | AsyncIterator
     )

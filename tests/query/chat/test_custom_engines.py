@@ -27,7 +27,7 @@ SO_FAR = [("user", QUESTION), ("assistant", "It is")]
 
 
 class Weird(BaseException):
-    """What is no Exception, and not caught by who catches those."""
+    """An error that is no Exception, so that `except Exception` does not catch it."""
 
 
 def saying(*after: Any) -> FakeStreamingLLM:
@@ -76,7 +76,7 @@ class OwnChat(BaseChatEngine):
 
     @property
     def chat_history(self) -> list[ChatMessage]:
-        """What was said."""
+        """The messages of the conversation."""
         return self._memory.get_all()
 
 

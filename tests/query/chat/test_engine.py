@@ -89,7 +89,7 @@ def test_a_token_is_there_before_the_next_is_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", RETRIEVING)
 def test_sources_come_before_the_first_token(name: str) -> None:
-    """What the answer is drawn from is there before the LLM has said anything."""
+    """The sources are known before the LLM has written anything."""
     llm = answering(gate("go"), text(*TOKENS))
     with chatting(name, llm).stream_chat(QUESTION) as response:
         assert response.source_nodes
@@ -293,7 +293,7 @@ def test_strict_says_that_an_llm_cannot_stream(name: str) -> None:
 
 
 def test_the_users_engine_is_untouched() -> None:
-    """What a turn changes is its own copy."""
+    """A turn changes only its own copy of the engine."""
     inner = core_engine("condense_question", answering())
     held = cast("dict[str, Any]", vars(inner))
     before = dict(held)

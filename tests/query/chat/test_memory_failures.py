@@ -64,7 +64,7 @@ class Closed(ChatMemoryBuffer):
 
 @BOTH
 def test_an_answer_without_its_question_is_not_put(is_async: bool) -> None:
-    """Where the question could not be put, nothing is."""
+    """Nothing of a turn is put if its question could not be put."""
     memory = Closed(token_limit=3000, tokenizer_fn=str.split)
     with pytest.raises(OSError, match="the store is closed"):
         turn(memory, is_async)

@@ -146,7 +146,7 @@ async def test_a_stop_lets_a_summary_come_to_its_end(is_async: bool) -> None:
 @BOTH
 @pytest.mark.parametrize("show", ["answer", "calls"])
 def test_a_turn_that_is_stopped_is_remembered_with_its_facts(show: Any, is_async: bool) -> None:
-    """What the memory forgets when it is written is not lost: that call goes on to its end."""
+    """A stop does not interrupt the summary call of a memory that is being written."""
     llm = answering(text(*TOKENS[:2]), wait(60), text("!"))
     memory = facts(extracting())
     core: Any = SimpleChatEngine(llm, memory, prefix_messages=[])

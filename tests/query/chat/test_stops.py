@@ -40,11 +40,11 @@ from tests.support.query.half_read_turns import SAID, SO_FAR, aread_two, read_tw
 
 
 class Broken(Exception):
-    """What the LLM fails with."""
+    """The error of the LLM."""
 
 
 class Weird(BaseException):
-    """What is no Exception, and not caught by who catches those."""
+    """An error that is no Exception, so that `except Exception` does not catch it."""
 
 
 class SilentLLM(FakeStreamingLLM):

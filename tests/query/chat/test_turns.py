@@ -1,4 +1,4 @@
-"""What a chat engine's memory gets of its turns, of many at a time, too (U60)."""
+"""The memory of a chat engine keeps each turn whole, also of many at a time (U60)."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _echo(request: Any) -> Turn:
 
 
 def test_an_answer_cut_off_is_remembered_as_such() -> None:
-    """What there is of it is in the memory, with the reason; readers get the error."""
+    """The memory keeps the incomplete answer with the reason; readers get the error."""
     engine = chatting("simple", answering(text(*TOKENS[:2]), finish("length")))
     with pytest.raises(LengthLimit):
         engine.chat(QUESTION)

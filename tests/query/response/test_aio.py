@@ -89,7 +89,7 @@ async def test_str_gives_the_text_so_far() -> None:
 
 
 async def test_str_takes_no_token_from_a_reader() -> None:
-    """What str() gives is still read by who reads."""
+    """str() takes no token from a reader."""
     response = AsyncLiveResponse(finished_run("a", "b"))
     str(response)
     assert await everything(response.response_gen) == ["a", "b"]
@@ -153,7 +153,7 @@ async def test_a_failure_is_raised_to_everybody(
 
 
 async def test_a_failure_comes_after_the_tokens() -> None:
-    """What was written before the failure is read before it is raised, and it stays raised."""
+    """Readers get the tokens before a failure, then the failure, each time."""
     tokens = AsyncLiveResponse(failed_run("a", "b")).response_gen
     assert [await anext(tokens), await anext(tokens)] == ["a", "b"]
     for _ in range(2):

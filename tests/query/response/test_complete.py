@@ -80,14 +80,14 @@ def test_a_structured_answer_is_json() -> None:
 
 
 def test_u54_a_drained_response_has_its_text() -> None:
-    """What core has read from the stream is not lost."""
+    """Tokens that core has read from the stream are not lost."""
     response = StreamingResponse(_tokens(*PIECES))
     response.get_response()
     assert complete(response) == "It is so."
 
 
 async def test_u55_an_async_response_that_was_left_has_all_its_text() -> None:
-    """What a reader has seen before it left, and the rest."""
+    """The complete answer has the tokens that a reader took before it left, and the rest."""
     response = AsyncStreamingResponse(_atokens(*PIECES))
     async for _ in response.async_response_gen():
         break

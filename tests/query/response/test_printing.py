@@ -81,7 +81,7 @@ def test_what_was_read_is_printed_all_the_same(capsys: pytest.CaptureFixture[str
 
 
 def test_a_text_that_was_assigned_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was assigned to response_txt is printed as a line."""
+    """A text assigned to response_txt is printed as a line."""
     response = LiveResponse(finished_run("a"))
     response.response_txt = "better"
     response.print_response_stream()
@@ -89,7 +89,7 @@ def test_a_text_that_was_assigned_is_printed(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_failure_is_raised_after_what_was_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """What there is of a failed answer is printed, and the failure is raised; each time."""
+    """The text of a failed answer is printed, and the failure is raised, each time."""
     response = LiveResponse(failed_run("a", "b"))
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"):
@@ -161,7 +161,7 @@ def test_a_spinner_turns_until_the_first_token(terminal: Terminal) -> None:
 
 
 def test_a_failure_leaves_the_text_on_the_screen(terminal: Terminal) -> None:
-    """What there is of a failed answer stays drawn, without sources, and the failure is raised."""
+    """The text of a failed answer stays drawn, without sources, and the failure is raised."""
     with pytest.raises(ValueError, match="broken"), redirect_stdout(terminal):
         LiveResponse(failed_run("hello")).print_response_stream(rich=True)
     assert "hello" in terminal.getvalue()
@@ -176,7 +176,7 @@ def test_the_cursor_comes_back(terminal: Terminal) -> None:
 
 
 def test_an_assigned_text_is_drawn(terminal: Terminal) -> None:
-    """What was assigned to response_txt is what is drawn."""
+    """A text assigned to response_txt is drawn."""
     response = LiveResponse(finished_run("a"))
     response.response_txt = "# Better"
     with redirect_stdout(terminal):
@@ -198,7 +198,7 @@ async def test_a_task_draws(terminal: Terminal) -> None:
 
 
 def test_a_file_is_printed_to_plainly(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the output is no terminal the answer is printed as without `rich`."""
+    """The answer is printed as without `rich` if the output is no terminal."""
     LiveResponse(finished_run("some **bold**")).print_response_stream(rich=True)
     assert capsys.readouterr().out == "some **bold**"
 
@@ -206,7 +206,7 @@ def test_a_file_is_printed_to_plainly(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_dumb_terminal_is_printed_to_plainly(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the terminal cannot move its cursor the answer is printed as without `rich`."""
+    """The answer is printed as without `rich` on a terminal that cannot move its cursor."""
     monkeypatch.setenv("TERM", "dumb")
     with redirect_stdout(terminal):
         LiveResponse(finished_run("hello")).print_response_stream(rich=True)
@@ -222,7 +222,7 @@ def without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_rich_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where rich is not installed the error names the extra that has it."""
+    """The error names the extra to install if rich is missing."""
     without_rich(monkeypatch)
     with pytest.raises(MissingDependency, match=r"pip install 'llama-index-streaming-ext\[cli\]'"):
         LiveResponse(finished_run("a")).print_response_stream(rich=True)

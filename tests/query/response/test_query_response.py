@@ -86,7 +86,7 @@ async def test_cores_evaluators_read_a_live_response(kind: Kind) -> None:
 
 @BOTH
 def test_sources_and_metadata_can_be_assigned(kind: Kind) -> None:
-    """What is assigned to source_nodes and metadata is what they are from then on."""
+    """Values assigned to source_nodes and metadata replace those of the query."""
     response = kind(finished_run())
     response.source_nodes = [source("Other.")]
     response.metadata = {}
@@ -98,7 +98,7 @@ def test_sources_and_metadata_can_be_assigned(kind: Kind) -> None:
 
 
 def test_a_generator_that_is_assigned_is_the_answer() -> None:
-    """What is assigned to response_gen is read by all, and more than once."""
+    """A generator assigned to response_gen is read by all, and more than once."""
     response = LiveResponse(finished_run("a"))
     response.response_gen = said("x", "y")
     assert (list(response.response_gen), str(response)) == (["x", "y"], "xy")
@@ -123,7 +123,7 @@ def test_assigning_its_own_field_changes_nothing() -> None:
 
 
 def test_a_generator_that_fails_raises_to_everybody() -> None:
-    """What an assigned generator raises is raised to all, after its tokens."""
+    """The error of an assigned generator is raised to all, after its tokens."""
     response = LiveResponse(said("x", error=ValueError("broken")))
     assert next(response.response_gen) == "x"
     asked: list[Callable[[LiveResponse], Any]] = [
@@ -167,7 +167,7 @@ def test_what_cannot_be_iterated_is_refused() -> None:
 
 
 async def test_an_async_generator_that_is_assigned_is_the_answer() -> None:
-    """What is assigned to response_gen is read by all, and more than once."""
+    """A generator assigned to response_gen is read by all, and more than once."""
     response = AsyncLiveResponse(finished_run("a"))
     response.response_gen = asaid("x", "y")
     before = str(response)
@@ -184,7 +184,7 @@ async def test_assigning_its_own_async_field_changes_nothing() -> None:
 
 
 async def test_an_async_generator_that_fails_raises_to_everybody() -> None:
-    """What an assigned generator raises is raised to all."""
+    """The error of an assigned generator is raised to all readers."""
     response = AsyncLiveResponse(asaid("x", error=ValueError("broken")))
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"):
@@ -245,7 +245,7 @@ def test_a_copy_is_equal(kind: Kind, copied: Callable[[Any], Any]) -> None:
 
 
 def test_a_copy_has_fields_of_its_own() -> None:
-    """What is assigned to a copy is the copy's alone."""
+    """A value assigned to a copy does not change the original."""
     response = LiveResponse(finished_run("a"))
     twin = copy.copy(response)
     twin.response_txt = "b"
@@ -341,7 +341,7 @@ def test_an_event_of_core_takes_it_and_leaves_it_whole() -> None:
 
 @BOTH
 def test_pickling_gives_the_finished_value(kind: Kind) -> None:
-    """What is read back has the text, the sources, the metadata and the object, and is equal."""
+    """An unpickled response has the text, sources, metadata and object, and is equal."""
     run = finished_run("a", "b")
     run.object = {"answer": "ab"}
     response = kind(run)

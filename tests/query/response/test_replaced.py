@@ -65,7 +65,7 @@ def test_what_was_whole_is_not_stopped() -> None:
 
 
 def test_a_token_that_comes_after_the_stop_is_dropped() -> None:
-    """What a generator still yields after the stop is not taken for a part of the answer."""
+    """Tokens that a generator yields after the stop are not part of the answer."""
 
     def said() -> Generator[str, None, None]:
         answer.stop()

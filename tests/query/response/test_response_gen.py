@@ -116,7 +116,7 @@ def test_a_reader_beside_an_open_one_starts_over() -> None:
 
 
 def test_a_loop_in_another_thread_starts_over() -> None:
-    """What was taken here is begun from the start by a loop in another thread."""
+    """A `for` in another thread reads from the start."""
     tokens = live().response_gen
     next(tokens)
     with ThreadPoolExecutor() as pool:

@@ -107,7 +107,7 @@ def test_sources_are_there_before_the_first_token() -> None:
 
 
 def test_sources_that_come_later_are_seen() -> None:
-    """What the engine finds after the response was made is the response's too."""
+    """The response shows sources that the engine finds after it was made."""
     run = ScriptedRun()
     run.sources = []
     response = LiveResponse(run)
@@ -234,7 +234,7 @@ def test_a_failure_is_raised_to_everybody(ask: Callable[[LiveResponse], Any]) ->
 
 @pytest.mark.parametrize("name", ["read", "response_gen"])
 def test_a_failure_comes_after_the_tokens(name: str) -> None:
-    """What was written before the failure is read before it is raised."""
+    """Readers get the tokens before a failure, then the failure."""
     response = LiveResponse(failed_run("a", "b"))
     tokens = response.read() if name == "read" else response.response_gen
     assert [next(tokens), next(tokens)] == ["a", "b"]
@@ -280,7 +280,7 @@ def test_leaving_the_scope_after_the_end_changes_nothing() -> None:
 
 
 def test_the_scope_lets_errors_out() -> None:
-    """What is raised in the `with` is raised out of it."""
+    """An error raised inside the `with` block leaves it unchanged."""
     with pytest.raises(KeyError), LiveResponse(ScriptedRun()):
         raise KeyError
 
