@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,42 +69,26 @@ class Backpressure:
         """A reader has read all that there is."""
         if not self._waiting:
             return
-        with self._lock:
-            waiting, self._waiting = self._waiting, set()
-        _resolve_all(waiting)
+        self._resolve_all(self._waiting)
 
     def wait_for_batch(self, seconds: float) -> None:
         """Let a reader's thread wait, until the writer waits for it, or the log is closed."""
         waiter = ThreadWaiter()
-        with self._napper(waiter):
+        with self._listed(waiter, self._napping):
             if not (self._waiting or self._closed()):
                 waiter.wait(seconds)
 
     async def await_batch(self, seconds: float) -> None:
-        """What `nap` does, for a reader that is a task."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        with self._napper(waiter):
+        """Wait as `wait_for_batch` does, for a reader that is a task."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._listed(waiter, self._napping):
             if not (self._waiting or self._closed()):
                 await _at_most(waiter, seconds)
-
-    @contextmanager
-    def _napper(self, waiter: Waiter) -> Generator[None, None, None]:
-        """A reader naps: `wake` resolves its waiter."""
-        with self._lock:
-            self._napping.add(waiter)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._napping.discard(waiter)
 
     def wake(self) -> None:
         """The writer waits for readers, or has ended: there is nothing to nap for."""
         if self._napping:
-            with self._lock:
-                napping, self._napping = self._napping, set()
-            _resolve_all(napping)
+            self._resolve_all(self._napping)
 
     def wake_here(self) -> None:
         """Wake the readers that nap on the running loop, where that costs the writer nothing.
@@ -131,7 +115,7 @@ class Backpressure:
 
         Where nobody is attached there is room: what nobody reads holds nobody up.
         """
-        await self._until(lambda: self._newest() - self._slowest() < lead)
+        await self._until(lambda: self._is_free(lead, self._slowest))
 
     async def wait_for_fastest(self, lead: int) -> int:
         """Wait until the reader that has come furthest is less than `lead` entries behind.
@@ -141,45 +125,62 @@ class Backpressure:
         Returns:
             The number of entries that may be written before it has to be asked again.
         """
-        await self._until(lambda: self._newest() - self._fastest() < lead)
+        await self._until(lambda: self._is_free(lead, self._fastest))
         return self._granted(lead)
 
     def wait_for_fastest_sync(self, lead: int) -> int:
-        """What `demand` does, for a writer that is a thread."""
-        while not self._is_free(lead):
+        """Wait as `wait_for_fastest` does, for a writer that is a thread."""
+        while not self._is_free(lead, self._fastest):
             waiter = ThreadWaiter()
             with self._waiting_writer(waiter):
-                self.wake()
-                while not self._is_free(lead) and not waiter.wait(_LOOK):
-                    pass
+                if not self._is_free(lead, self._fastest):
+                    waiter.wait(_LOOK)
         return self._granted(lead)
 
     def _granted(self, lead: int) -> int:
         return sys.maxsize if self.unbounded else self._fastest() + lead
 
-    def _is_free(self, lead: int) -> bool:
-        return self.unbounded or self._closed() or self._newest() - self._fastest() < lead
+    def _is_free(self, lead: int, reader: Callable[[], int]) -> bool:
+        return self.unbounded or self._closed() or self._newest() - reader() < lead
 
-    async def _until(self, there_is_room: Callable[[], bool]) -> None:
-        while not (self.unbounded or self._closed() or there_is_room()):
+    async def _until(self, is_free: Callable[[], bool]) -> None:
+        while not is_free():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             with self._waiting_writer(waiter):
-                self.wake()
-                # A reader of another thread may have come on before it was told to say so.
-                if self.unbounded or self._closed() or there_is_room():
-                    return
-                await _at_most(waiter, _LOOK)
+                if not is_free():
+                    await _at_most(waiter, _LOOK)
 
     @contextmanager
     def _waiting_writer(self, waiter: Waiter) -> Generator[None, None, None]:
-        """The writer waits: `came_on` resolves its waiter."""
+        """Tell the readers that the writer waits for them.
+
+        Look again inside: a reader of another thread may have come on before it was told.
+        """
+        with self._listed(waiter, self._waiting):
+            self.wake()
+            yield
+
+    @contextmanager
+    def _listed(self, waiter: Waiter, waiters: set[Waiter]) -> Generator[None, None, None]:
+        """Hold a waiter in one of the two sets, where the other side finds it."""
         with self._lock:
-            self._waiting.add(waiter)
+            waiters.add(waiter)
         try:
             yield
         finally:
             with self._lock:
-                self._waiting.discard(waiter)
+                waiters.discard(waiter)
+
+    def _resolve_all(self, waiters: set[Waiter]) -> None:
+        with self._lock:
+            # The set itself stays: the waiters take themselves out of it.
+            resolved = list(waiters)
+            waiters.clear()
+        for waiter in resolved:
+            if isinstance(waiter, ThreadWaiter):
+                waiter.set_result(None)
+            else:
+                call_on_loop(waiter.get_loop(), wake, waiter)
 
     def _slowest(self) -> int:
         with self._lock:
@@ -207,11 +208,3 @@ async def _at_most(waiter: asyncio.Future[None], seconds: float) -> None:
 
 def _is_on(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
     return not isinstance(waiter, ThreadWaiter) and waiter.get_loop() is loop
-
-
-def _resolve_all(waiters: Iterable[Waiter]) -> None:
-    for waiter in waiters:
-        if isinstance(waiter, ThreadWaiter):
-            waiter.set_result(None)
-        else:
-            call_on_loop(waiter.get_loop(), wake, waiter)
