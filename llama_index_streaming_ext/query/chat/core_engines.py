@@ -40,11 +40,7 @@ from llama_index.core.tools import ToolOutput
 
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
 from llama_index_streaming_ext.query.chat.turn import ChatRun
-from llama_index_streaming_ext.query.engine_copy.method_hooks import (
-    Advice,
-    ObjectProxy,
-    hook_method,
-)
+from llama_index_streaming_ext.query.engine_copy.method_hooks import ObjectProxy, hook_method
 from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
 from llama_index_streaming_ext.upstream.chat_engines import (
     ACONDENSE,
@@ -150,8 +146,7 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
     def made(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         synthesizer = ask(*args, **{**kwargs, "streaming": True})
         synthesizing(run.work, synthesizer)
-        hook_method(synthesizer, "synthesize", _saying(run), by=run)
-        hook_method(synthesizer, "asynthesize", _asaying(run), by=run)
+        _stream_synthesis(synthesizer, run)
         return synthesizer
 
     hook_method(engine, MAKE_SYNTHESIZER, made, by=run)
@@ -161,37 +156,33 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
 
 def _multi_modal(engine: Any, run: ChatRun) -> None:
     run.said_by_call = True
-    say, asay = _saying(run, streaming=True), _asaying(run, streaming=True)
-    hook_method(engine, "synthesize", say, by=run)
-    hook_method(engine, "asynthesize", asay, by=run)
+    _stream_synthesis(engine, run, streaming=True)
     _found(engine, run)
     _condensing(engine, run)
 
 
-def _saying(run: ChatRun, **options: Any) -> Advice:
+def _stream_synthesis(part: Any, run: ChatRun, **options: Any) -> None:
+    """Write the answer that a part synthesizes into the turn, by its sync and async methods."""
+
     def synthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
         return run.say_sync(ask(*args, **{**kwargs, **options}))
 
-    return synthesize
-
-
-def _asaying(run: ChatRun, **options: Any) -> Advice:
     async def asynthesize(ask: _Ask, args: _Args, kwargs: _Named) -> Response:
         return await run.say(await ask(*args, **{**kwargs, **options}))
 
-    return asynthesize
+    hook_method(part, "synthesize", synthesize, by=run)
+    hook_method(part, "asynthesize", asynthesize, by=run)
 
 
 def _found(engine: Any, run: ChatRun) -> None:
     """Give the turn the output of its retriever before the answer begins."""
 
     def tell(args: _Args, nodes: Any) -> Any:
-        asked = args[0].query_str if isinstance(args[0], QueryBundle) else str(args[0])
         run.tool_outputs = [
             ToolOutput(
                 tool_name="retriever",
                 content=str(nodes),
-                raw_input={"message": asked},
+                raw_input={"message": _question(args[0])},
                 raw_output=nodes,
             )
         ]
@@ -221,12 +212,11 @@ def _queried(engine: Any, run: ChatRun) -> None:
 
     def tell(args: _Args, response: Any) -> Any:
         found = list(getattr(response, "source_nodes", None) or [])
-        asked = args[0].query_str if isinstance(args[0], QueryBundle) else str(args[0])
         run.tool_outputs = [
             ToolOutput(
                 tool_name="query_engine",
                 content="",
-                raw_input={"query": asked},
+                raw_input={"query": _question(args[0])},
                 raw_output=Response(None, source_nodes=found),
             )
         ]
@@ -244,6 +234,10 @@ def _queried(engine: Any, run: ChatRun) -> None:
     # It is the user's own where it is no BaseQueryEngine but has its methods: a proxy, a mock.
     QUERY_ENGINE.set(engine, ObjectProxy(inner, {"query": query, "aquery": aquery}, by=run))
     _condensing(engine, run)
+
+
+def _question(query: Any) -> str:
+    return query.query_str if isinstance(query, QueryBundle) else str(query)
 
 
 _KINDS: tuple[tuple[Any, Callable[[Any, ChatRun], None]], ...] = (
