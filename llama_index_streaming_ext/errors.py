@@ -1,4 +1,4 @@
-"""What this package raises.
+"""The errors that this package raises.
 
 StreamingError
 ├── MissingInput        an agent was started with nothing to answer (also a ValueError)
@@ -8,7 +8,7 @@ StreamingError
 ├── RunLost             the event loop closed under a run, so how it would have ended is unknown
 ├── RunCancelled        a run was cancelled without upstream saying so by an error of its own
 ├── UnregisteredEvent   an event class has no kind in the codec (also a TypeError)
-├── UndecodableRecord   the bytes of a record are not what its kind says (also a ValueError)
+├── UndecodableRecord   the bytes of a record do not fit its kind (also a ValueError)
 ├── IncompleteResponse  an LLM call ended before its answer was whole
 │   ├── LengthLimit     the model was cut off at a limit of tokens
 │   ├── ModelRefused    the model refused to answer
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class StreamingError(Exception):
-    """Base of all that this package raises on its own account."""
+    """Base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies by fields: what an error is made of is not what its constructor takes."""
+        """Copy by fields, as constructors take other arguments than `args`."""
         return _rebuilt, (type(self), self.args, vars(self))
 
 
@@ -60,9 +60,9 @@ class LoopClosed(StreamingError, RuntimeError):
 
 
 class StepCancelled(StreamingError):
-    """A step raised `asyncio.CancelledError` although nobody cancelled it (U5).
+    """A step raised `asyncio.CancelledError` although nobody cancelled it.
 
-    Upstream would wait for that step for ever; here the run fails with this error instead.
+    Upstream would wait for that step for ever; a run of this package fails with this error.
 
     Attributes:
         step_name: the step that raised it.
@@ -133,11 +133,11 @@ class MissingDependency(StreamingError, ImportError):
 
 
 class IncompleteResponse(StreamingError):
-    """An LLM call ended before its answer was whole (U24).
+    """An LLM call ended before its answer was whole.
 
     Attributes:
-        finish_reason: why: `length`, `refusal`, `content_filter`, `truncated`.
-        text: what there is of the answer; of a refusal, what the model says.
+        finish_reason: the reason: `length`, `refusal`, `content_filter`, `truncated`.
+        text: the answer so far; for a refusal, the words of the model.
         call_id: the id of the call.
     """
 
@@ -182,10 +182,10 @@ class StreamTruncated(IncompleteResponse):
 
 
 class StreamStopped(StreamingError):
-    """The response was stopped before its end, so what was read of it is not all.
+    """A response was stopped before its end, so that its text is not whole.
 
     Attributes:
-        text: what there is of the answer.
+        text: the answer so far.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -194,15 +194,15 @@ class StreamStopped(StreamingError):
 
 
 class NoStructuredAnswer(StreamingError, ValueError):
-    """A query engine cannot answer with the object that it is asked for (`output_cls`, U63)."""
+    """A query engine cannot answer with the object that it is asked for (`output_cls`)."""
 
 
 class ProviderFailed(StreamingError):
     """The provider said in its stream that it had failed.
 
     Attributes:
-        code: the provider's code of the error, None where there is none.
-        text: what there is of the answer.
+        code: the provider's code of the error, None if it gave none.
+        text: the answer so far.
         call_id: the id of the call.
     """
 
@@ -216,12 +216,12 @@ class ProviderFailed(StreamingError):
 
 
 class ConnectionLost(StreamingError):
-    """The connection to the provider broke in the middle of a stream, or brought rubbish (U75).
+    """The connection to the provider broke in the middle of a stream, or brought unreadable data.
 
     The error of the HTTP library is its `__cause__`.
 
     Attributes:
-        text: what there is of the answer.
+        text: the answer so far.
         call_id: the id of the call.
     """
 

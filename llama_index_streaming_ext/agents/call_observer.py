@@ -1,4 +1,4 @@
-"""Where an agent asks its LLM: the tokens go into the log, and core gets the last chunk."""
+"""Observer of an agent's LLM calls: tokens go into the log, and core gets the last chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often an agent may ask its LLM, and what comes when it has asked too often."""
+"""Limits of the number of LLM calls of an agent, and its last answer at the limit."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from llama_index_streaming_ext.upstream.agents import reads_last_answer_as_core_
 
 
 async def iterations(ctx: Context[Any]) -> tuple[int, int]:
-    """How many answers there are with the one that has just come, and how many there may be."""
+    """Return the number of answers, the one that has just come included, and its limit."""
     done: int = await ctx.store.get("num_iterations", default=0)
     limit: int = await ctx.store.get("max_iterations", default=DEFAULT_MAX_ITERATIONS)
     return done + 1, limit
 
 
 async def may_ask_again(ctx: Context[Any]) -> bool:
-    """Whether the LLM may be asked after the answer that has just come."""
+    """Return True if the LLM may be asked again after the answer that has just come."""
     done, limit = await iterations(ctx)
     return done < limit or await _gives_a_last_word(ctx)
 
 
 async def gives_its_last_word(ctx: Context[Any], output: AgentOutput) -> bool:
-    """Whether an agent has asked too often, and is now asked for what it has."""
+    """Return True if an agent is at its limit and is now asked for its last answer."""
     done, limit = await iterations(ctx)
     return done >= limit and not is_final(output) and await _gives_a_last_word(ctx)
 
 
 def is_final(output: AgentOutput) -> bool:
-    """Whether what an agent has said is its answer."""
+    """Return True if an output is the final answer of an agent."""
     return not output.tool_calls and not output.retry_messages
 
 
@@ -62,7 +62,7 @@ async def the_last_answer_counts(
 async def site_of_the_last_word(
     ctx: Context[Any], agent: AgentSteps, asks: type
 ) -> AgentCallObserver:
-    """Where an agent is asked for what it has; it answers without any scaffolding.
+    """Return the observer of an agent's last answer, which has no scaffolding.
 
     Args:
         ctx: the context of the step.

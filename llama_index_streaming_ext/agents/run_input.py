@@ -1,4 +1,4 @@
-"""What an agent is run with, read as core reads it, and checked before anything starts."""
+"""Input of an agent's run, read as core reads it, and checked before anything starts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class AgentInputs:
 
     @property
     def starts_a_turn(self) -> bool:
-        """Whether a new turn is started, as it is not where a run that was put away goes on."""
+        """True if a new turn is started, False if a run that was put away goes on."""
         if self.ctx is None or not self.ctx.is_running:
             return True
         return self.has_message and is_before_its_run(self.ctx)
@@ -118,7 +118,7 @@ def _said(named: Sequence[str]) -> str:
 
 
 def _asks_for_a_message(agent_class: type) -> bool:
-    """Whether the agent's first step is core's, which fails without a message.
+    """Return True if the agent's first step is core's, which fails without a message.
 
     A subclass that has one of its own may want something else.
     """

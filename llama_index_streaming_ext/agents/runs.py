@@ -1,4 +1,4 @@
-"""What the runs of all our agents have in common: checked input, and a memory that stays."""
+"""Runs of all our agents: checked input, and a memory that stays."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AgentRuns(Turns, ToolCalls, StreamingRuns):
         return handler
 
     def default_memory(self) -> BaseMemory:
-        """The memory of a run that is given none, as core makes it."""
+        """Return the memory of a run that is given none, as core makes it."""
         raise NotImplementedError
 
     def _memory_for(self, ctx: Context[Any] | None) -> BaseMemory:

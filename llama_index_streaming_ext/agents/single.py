@@ -23,7 +23,7 @@ from llama_index_streaming_ext.agents.tools.specs import expand_tool_specs
 
 
 class SingleAgent(AgentRuns, WholeHistory, AgentSteps):
-    """What our single agents add to core's."""
+    """Mixin of the single agents, with the options that core's agents do not have."""
 
     keep_raw: bool = False
     """Keep the provider's raw chunk of every token, not only of the last one of each LLM call."""
@@ -34,37 +34,37 @@ class SingleAgent(AgentRuns, WholeHistory, AgentSteps):
         return tools if tools is None else expand_tool_specs(tools)
 
     def default_memory(self) -> BaseMemory:
-        """The memory of a run that is given none, as core makes it."""
+        """Return the memory of a run that is given none, as core makes it."""
         return fresh_memory(self.llm)
 
 
 class FunctionAgent(SingleAgent, CoreFunctionAgent):
-    """Core's `FunctionAgent`, whose `run()` returns a `StreamingHandler`.
+    """Agent that calls functions; its `run()` returns a `StreamingHandler`.
 
-    Beside core's options it takes those of all our agents:
+    It takes all options of core's `FunctionAgent`, and those of all agents of this package:
 
     - `streaming_llm=True`: wrap the LLM in a `StreamingLLM` while the agent works;
-    - `on_incomplete="event"`: what to do about an answer that is cut off, refused or filtered:
-      write an `Incomplete`, or `"raise"`;
-    - `truncated_retries=1`: how often the model is asked again when it was cut off in the arguments
-      of a tool call, which is never run with them;
-    - `max_lead=None`: how many chunks the LLM may be ahead of the slowest reader;
+    - `on_incomplete="event"`: write an `Incomplete` for an answer that is cut off, refused or
+      filtered; `"raise"` fails the run instead;
+    - `truncated_retries=1`: the number of times that a model is asked again after it was cut off
+      in the arguments of a tool call, which is never run with them;
+    - `max_lead=None`: the number of chunks that the LLM may be ahead of the slowest reader;
     - `keep_raw=False`: keep the provider's raw chunk of every token.
     """
 
 
 class ReActAgent(SingleAgent, CoreReActAgent):
-    """Core's `ReActAgent`, whose `run()` returns a `StreamingHandler`.
+    """Agent that writes thoughts and actions as text; its `run()` returns a `StreamingHandler`.
 
-    What is streamed as `delta` is the answer; thoughts are `thinking_delta`, and the arguments of
-    an action are `ToolCallDelta` (U25).
+    The answer is streamed as `delta`, thoughts as `thinking_delta`, and the arguments of an action
+    as `ToolCallDelta`.
     """
 
     raw_scaffolding: bool = False
     """Stream the text as the model writes it, `Thought:` and all, as upstream does."""
 
     def new_splitter(self) -> Callable[[], Splitter] | None:
-        """What tells thoughts and actions from the answer."""
+        """Return a factory of splitters between thoughts, actions and the answer."""
         return None if self.raw_scaffolding else ReActSplitter
 
     async def forget_tool_calls(self, ctx: Any, said: ChatMessage, note: str | None) -> None:
@@ -96,7 +96,7 @@ class CodeActAgent(SingleAgent, CoreCodeActAgent):
             type(self).__pydantic_validator__.validate_assignment(self, name, value)
 
     def new_splitter(self) -> Callable[[], Splitter] | None:
-        """What tells code from text."""
+        """Return a factory of splitters between code and text."""
         return None if self.raw_scaffolding else CodeActSplitter
 
 

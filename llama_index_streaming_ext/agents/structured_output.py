@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class AnswerCallObserver(CallObserver):
-    """Where an LLM may be asked when an agent's answer is there: for an object of `output_cls`.
+    """Observer of the LLM calls after an agent's answer, which make an object of `output_cls`.
 
     Args:
         run_id: the run.
@@ -78,12 +78,12 @@ class AnswerCallObserver(CallObserver):
             self._write_event(event)
 
     def structured(self, output_cls: type[BaseModel]) -> StructuredCallObserver:
-        """Where the LLM is asked for an object."""
+        """Return the observer of a call that asks for an object."""
         return StructuredCallObserver(self, output_cls)
 
 
 class StructuredCallObserver(AnswerCallObserver):
-    """Where an LLM is asked for an object: what is certain of it is written as it comes.
+    """Observer of a call that asks for an object: the certain part is written as it comes.
 
     Args:
         site: where the agent is at work.
@@ -180,7 +180,7 @@ class StructuredLLM(StreamingLLM):
 
 
 class StructuredToolLLM(StructuredLLM, StreamingToolLLM):
-    """What a `StructuredLLM` has besides, where the inner LLM calls functions."""
+    """Further methods of a `StructuredLLM` whose inner LLM calls functions."""
 
     if not TYPE_CHECKING:
         __slots__ = ()

@@ -1,4 +1,4 @@
-"""How our agents take a step: core's own code, at a site of ours."""
+"""Steps of an agent: core's own code, with the LLM wrapped and its calls observed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _core_at_work: ContextVar[Callable[[LLM], LLM] | None] = ContextVar(
 
 @contextmanager
 def core_at_work(wrap: Callable[[LLM], LLM] | None = None) -> Generator[None, None, None]:
-    """Core's code works for our agents here, so that it gets their wrapped LLMs.
+    """Give core's code the wrapped LLMs of our agents inside the block.
 
     Args:
-        wrap: how they are wrapped; None for the usual way.
+        wrap: wraps an LLM; None for the usual wrapper.
     """
     token = _core_at_work.set(wrap or wrapped)
     try:
@@ -44,19 +44,18 @@ def core_at_work(wrap: Callable[[LLM], LLM] | None = None) -> Generator[None, No
 
 
 class AgentSteps(BaseWorkflowAgent):
-    """Takes the steps of an agent. It stands before core's agent class."""
+    """Mixin with the steps of an agent; it comes before core's agent class."""
 
     streaming_llm: bool = True
     """Wrap the LLM in a `StreamingLLM` while the agent works; False gives upstream's stream."""
     on_incomplete: OnIncomplete = "event"
-    """What to do about an answer that is cut off, refused, filtered or broken off: `"event"`
-    writes an `Incomplete` and goes on, `"raise"` fails the run by one of `IncompleteResponse`'s
-    leaves."""
+    """Reaction to an answer that is cut off, refused, filtered or broken off: `"event"` writes an
+    `Incomplete` and goes on, `"raise"` fails the run with a subclass of `IncompleteResponse`."""
     truncated_retries: int = Field(default=1, ge=0)
-    """How often the model is told that it was cut off in a tool call's arguments, and asked again.
-    The tool is never run with them (U23)."""
+    """Number of times that a model is asked again after it was cut off in the arguments of a tool
+    call. The tool is never run with such arguments."""
     max_lead: int | None = Field(default=None, ge=1)
-    """How many chunks the LLM may be ahead of the slowest reader; None for any number. A reader
+    """Number of chunks that the LLM may be ahead of the slowest reader; None for any. A reader
     that is open and does not read on holds the run up: leave it by `aclose()`."""
 
     def __getattribute__(self, name: str) -> Any:
@@ -66,7 +65,7 @@ class AgentSteps(BaseWorkflowAgent):
         return value
 
     def new_splitter(self) -> Callable[[], Splitter] | None:
-        """What tells the scaffolding of a call from its answer; None where there is none."""
+        """Return a factory of splitters between answer and scaffolding; None if there is none."""
         return None
 
     async def take_step(
@@ -104,8 +103,8 @@ class AgentSteps(BaseWorkflowAgent):
 
         Args:
             ctx: the context of the step.
-            said: what the model has said besides.
-            note: what the model is told about it, None where it is not asked again.
+            said: the rest of the model's answer.
+            note: the message to the model, None if it is not asked again.
         """
         key: str | None = getattr(self, "scratchpad_key", None)
         if key is None:
@@ -130,11 +129,11 @@ class AgentSteps(BaseWorkflowAgent):
 
 
 def _is_in_a_run(ctx: Any) -> bool:
-    """Whether events can be written: not where `LLM.predict_and_call` uses an agent."""
+    """Return True if events can be written; `LLM.predict_and_call` uses an agent without a run."""
     # In a step a Context is always running, and asking it is deprecated.
     return isinstance(ctx, Context) or ctx.is_running
 
 
 def wrapped(llm: LLM) -> LLM:
-    """An agent's LLM as core's code gets it; one that the user has wrapped stays as it is."""
+    """Return an agent's LLM, wrapped unless the user has wrapped it already."""
     return llm if isinstance(llm, StreamingLLM) else streaming(llm, Options())

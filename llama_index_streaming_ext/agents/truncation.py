@@ -13,15 +13,15 @@ CUT_OFF = (
     "Your last message was cut off in the middle of the arguments of a tool call, so the tool was "
     "not run. Make the call again, with shorter arguments."
 )
-"""What the model is told."""
+"""The message to a model that was cut off."""
 
 
 def truncated(call: ToolArguments, *, retrying: bool) -> TruncatedToolCall:
-    """The event of a tool call that is not run.
+    """Return the event of a tool call that is not run.
 
     Args:
         call: its arguments, as far as they were written.
-        retrying: whether the model is asked again.
+        retrying: True if the model is asked again.
     """
     text = "".join(call.deltas)
     return TruncatedToolCall(
@@ -30,7 +30,7 @@ def truncated(call: ToolArguments, *, retrying: bool) -> TruncatedToolCall:
 
 
 def without_tool_calls(output: AgentOutput) -> AgentOutput:
-    """What the model has said, without the tool calls."""
+    """Return the output of a model without its tool calls."""
     response = output.response
     blocks = [block for block in response.blocks if not isinstance(block, ToolCallBlock)]
     others = {k: v for k, v in response.additional_kwargs.items() if k != "tool_calls"}

@@ -44,7 +44,7 @@ by what: `"stopped"`, `"failed"`, `"timed_out"`, `"lost"`."""
 
 @dataclass(slots=True)
 class _LLMCall:
-    """What the records say of one LLM call of the turn.
+    """One LLM call of the turn, according to the records.
 
     Attributes:
         deltas: the text that was shown.

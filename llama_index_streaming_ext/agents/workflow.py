@@ -1,4 +1,4 @@
-"""`AgentWorkflow`: core's, whose runs are streams, and which builds our agents."""
+"""`AgentWorkflow`: core's class with runs that are streams; it builds our agents."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _OF_AGENTS = frozenset(AgentSteps.model_fields) - frozenset(BaseWorkflowAgent.mo
 
 
 class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
-    """Core's `AgentWorkflow`, whose `run()` returns a `StreamingHandler`.
+    """Workflow of several agents; its `run()` returns a `StreamingHandler`.
 
-    Its agents may be core's or ours. Core's `AgentWorkflow` runs our agents too; what is missing
-    then is what the run itself gives: its `run()` returns upstream's handler (make it streaming
-    with `stream_run`), and its steps are not guarded.
+    Its agents may be core's or those of this package. Core's `AgentWorkflow` runs the agents of
+    this package too, but its `run()` returns upstream's handler (make it streaming with
+    `stream_run`), and its steps are not guarded.
 
     Args:
         *args: as core's.
@@ -47,7 +47,7 @@ class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
             self.keep_raw = True
 
     def default_memory(self) -> BaseMemory:
-        """The memory of a run that is given none, as core makes it."""
+        """Return the memory of a run that is given none, as core makes it."""
         return fresh_memory(self.agents[self.root_agent].llm)
 
     @classmethod
@@ -64,10 +64,10 @@ class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
         verbose: bool = False,
         **kwargs: Any,
     ) -> Self:
-        """A workflow of one agent with these tools.
+        """Build a workflow of one agent with these tools.
 
-        It is a `FunctionAgent` of ours where the LLM calls functions, a `ReActAgent` of ours where
-        it does not (U38: core's method builds core's agents).
+        The agent is a `FunctionAgent` of this package if the LLM calls functions, else a
+        `ReActAgent` of this package.
 
         Args:
             tools_or_functions: tools, functions, and whole ToolSpecs.
@@ -108,5 +108,5 @@ class AgentWorkflow(AgentRuns, CoreAgentWorkflow):
         *args: Any,
         **kwargs: Any,
     ) -> Self:
-        """`from_tools_or_functions`, by the name that LlamaIndex's documents print (U32)."""
+        """Build a workflow as `from_tools_or_functions` does; LlamaIndex's pages use this name."""
         return cls.from_tools_or_functions(tools, *args, **kwargs)

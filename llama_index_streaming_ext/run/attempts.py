@@ -39,7 +39,7 @@ class Attempts:
 
     @contextmanager
     def of(self, step: str, event: Event | None) -> Generator[None, None, None]:
-        """The current step works on an input: what it writes carries the number of the attempt.
+        """Give the events of the current step the number of its attempt at an input.
 
         Args:
             step: the name of the step.
@@ -72,7 +72,7 @@ class Attempts:
 
 
 def _retries() -> int:
-    """How often upstream has retried the current step since it last waited."""
+    """Number of times that upstream has retried the current step since it last waited."""
     try:
         return Context.get_step_context().retry_info().retry_number
     except (ContextStateError, WorkflowRuntimeError):

@@ -27,7 +27,7 @@ Entry: TypeAlias = Token | Record
 
 
 async def forward(handler: WorkflowHandler | StreamingHandler) -> Any:
-    """Wait for an inner run, and let readers of this run see what happens in it.
+    """Wait for an inner run and show its events in the stream of this run.
 
     Use it in a tool (or a step) that runs an agent or a workflow of its own:
 
@@ -38,11 +38,11 @@ async def forward(handler: WorkflowHandler | StreamingHandler) -> Any:
     where it comes from: `origin.run_id` is the inner run, `origin.parent` the place where it was
     forwarded, so `origin.parent.tool_id` is the tool call. Runs that the inner run has forwarded
     keep their own ids, and their parents have parents. The inner run's `StopEvent` is an event
-    like others here: it never ends this run's stream (U6).
+    like others here: it never ends this run's stream.
 
-    What was forwarded is no part of this run's answer: `outcome().text`, `snapshot()` and
-    `text_stream()` leave it out; `outcome().usage` counts it. A reader who does not want it skips
-    records with an `origin.run_id`.
+    Forwarded events are no part of this run's answer: `outcome().text`, `snapshot()` and
+    `text_stream()` leave them out; `outcome().usage` counts them. To skip them, skip records with
+    an `origin.run_id`.
 
     An inner `InputRequiredEvent` is shown here too; its answer goes to the inner handler.
 
@@ -52,16 +52,16 @@ async def forward(handler: WorkflowHandler | StreamingHandler) -> Any:
     step it just waits for the inner run.
 
     Args:
-        handler: what `run()` of an agent or workflow returned: ours or upstream's. Nobody may have
-            read the events of upstream's before.
+        handler: the handler that `run()` of an agent or workflow returned, ours or upstream's.
+            The events of an upstream handler must not have been read before.
 
     Returns:
-        What `await handler` gives.
+        The result of the inner run, as `await handler` gives it.
 
     Raises:
         TypeError: it is no handler.
         ValueError: it is the handler of this very run.
-        BaseException: whatever `await handler` raises.
+        BaseException: the error of the inner run, as `await handler` raises it.
     """
     if not isinstance(handler, WorkflowHandler):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
@@ -81,7 +81,7 @@ async def forward(handler: WorkflowHandler | StreamingHandler) -> Any:
 
 
 def _way_out(run_id: str) -> Callable[[Entry], object] | None:
-    """What takes the entries of an inner run; None where there is no step to forward from."""
+    """Return the function that writes entries of an inner run; None outside of a step."""
     try:
         ctx = Context.get_step_context()
     except WorkflowRuntimeError:

@@ -62,13 +62,16 @@ class StreamingHandler(_Handler):
         return self._run.stream
 
     async def outcome(self) -> Outcome:
-        """Wait for the end and say how it was. Never raises, but for your own cancellation."""
+        """Wait for the end of the run and return how it ended.
+
+        The error of a failed run is returned, never raised.
+        """
         return await self.stream.outcome()
 
     async def text_stream(self) -> AsyncGenerator[str, None]:
-        """The deltas of the answer, as they come; always from the start.
+        """Read the text of the answer delta by delta, always from the start.
 
-        What was forwarded from inner runs (`forward`) is not in it.
+        The text of forwarded inner runs (`forward`) is left out.
         """
         async for record in self.stream.read(types=AgentStream):
             delta = record.event.delta
@@ -78,8 +81,8 @@ class StreamingHandler(_Handler):
     def detach(self) -> Self:
         """Let the run go on when the scope that started it is left.
 
-        That is: when the `async with` block of this handler ends, and when the run in whose step
-        this one was started is cancelled.
+        The scope is the `async with` block of this handler, and the run in whose step this one was
+        started: the end of the block and the cancellation of that run no longer cancel this one.
         """
         self._owned = False
         self._run.detach()
@@ -127,20 +130,20 @@ class StreamingHandler(_Handler):
         return await self._run.result()
 
     def get_stop_event(self) -> StopEvent | None:
-        """The stop event of the run, None before it has ended."""
+        """Return the stop event of the run, None before it has ended."""
         return self.upstream.get_stop_event()
 
     def is_done(self) -> bool:
-        """Whether the workflow has completed."""
+        """Return True if the workflow has ended."""
         return self.upstream.is_done()
 
     def stream_events(self, expose_internal: bool = False) -> AsyncGenerator[Event, None]:
-        """The events of the run, as they come.
+        """Read the events of the run as they come.
 
-        All that works with upstream's works the same: one reader gets everything, also late; after
-        a `break` the next call goes on where the last one stopped. Where upstream's raises, splits
-        or hangs (a second reader beside the first, another pass after the end), each reader gets
-        the whole stream. For a reader that starts at a point of your choice: `stream.read()`.
+        As with upstream's handler, one reader gets all events, also late; after a `break` the next
+        call goes on after the last event that was read. A second reader beside the first, and
+        another pass after the end, get the whole stream; upstream's handler raises, splits the
+        events or hangs there. To start at a point of your choice, use `stream.read()`.
 
         Args:
             expose_internal: also upstream's internal events (`StepStateChanged`, ...).
@@ -150,8 +153,8 @@ class StreamingHandler(_Handler):
     async def cancel_run(self, *, timeout: float = 5.0) -> None:
         """Cancel the run and wait until it has ended.
 
-        A step or tool that swallows its cancellation is waited for no longer than `timeout`: the
-        stream ends all the same, and a warning in the log says so.
+        A step or tool that swallows its cancellation delays the end by no more than `timeout`: the
+        stream ends all the same, and a warning is logged.
 
         Args:
             timeout: seconds to wait for steps that do not obey.
@@ -177,12 +180,12 @@ class StreamingHandler(_Handler):
         return self.upstream.done()
 
     def exception(self) -> BaseException | None:
-        """Deprecated, as upstream's: what the run raised. Prefer `await handler.outcome()`."""
+        """Deprecated, as upstream's: return the run's error. Prefer `await handler.outcome()`."""
         self.stream.outcome_asked = True
         return self.upstream.exception()
 
     def cancelled(self) -> bool:
-        """Deprecated, as upstream's: whether the run was cancelled."""
+        """Deprecated, as upstream's: return True if the run was cancelled."""
         return self.upstream.cancelled()
 
     def __str__(self) -> str:
@@ -201,12 +204,12 @@ def stream_run(
     """Make the run of any upstream workflow readable by many.
 
     Call it right after `run()`, before anybody reads the handler's events: what was read already
-    is gone. A run whose step raises CancelledError on its own account hangs, as it does upstream
-    (U5); and a step of a run that is cancelled hard goes on upstream. Runs of this package's
-    classes have neither limit.
+    is gone. A run whose step raises CancelledError on its own account hangs, as it does upstream;
+    and a step of a run that is cancelled hard goes on. Runs of this package's classes have neither
+    limit.
 
     Args:
-        handler: what `workflow.run()` returned.
+        handler: the handler that `workflow.run()` returned.
         keep_raw: keep the provider's raw chunk of every token, not only of the last one of each
             LLM call.
 
@@ -235,7 +238,7 @@ def start(
     guarded: bool = False,
     direct: bool = False,
 ) -> StreamingHandler:
-    """The streaming handler of a run that has just been started."""
+    """Return the streaming handler of a run that has just been started."""
     return StreamingHandler(Run(upstream, keep_raw=keep_raw, guarded=guarded, direct=direct))
 
 

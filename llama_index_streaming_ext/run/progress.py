@@ -1,4 +1,4 @@
-"""How far a tool is: `emit_progress`, and the tool call at work that it belongs to."""
+"""Progress of a tool: `emit_progress`, and the tool call that it belongs to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _all_at_work: set[ToolAtWork] = set()
 
 @contextmanager
 def working_on(tool: ToolAtWork) -> Generator[None, None, None]:
-    """A tool call is executed in this context."""
+    """Make a tool call the current one of this context."""
     token = _at_work.set(tool)
     _all_at_work.add(tool)
     try:
@@ -61,7 +61,7 @@ def working_on(tool: ToolAtWork) -> Generator[None, None, None]:
 
 
 def current_tool() -> ToolAtWork | None:
-    """The tool call that is executed here, None outside of one.
+    """Return the tool call that is executed here, None outside of one.
 
     A call belongs to its run: a run that a tool starts inherits the context of the tool, and yet
     its steps are not at work on that call.
@@ -72,7 +72,7 @@ def current_tool() -> ToolAtWork | None:
 
 
 class ProgressEmitter:
-    """Says how far one tool call is, from any thread: what `tool_progress()` gives.
+    """Function that reports the progress of one tool call from any thread; see `tool_progress`.
 
     Args:
         tool: the tool call; None where there is none, so that nothing is written.
@@ -89,7 +89,7 @@ class ProgressEmitter:
         total: float | None = None,
         **data: Any,
     ) -> None:
-        """Say how far the tool is; see `emit_progress`."""
+        """Report the progress of the tool; see `emit_progress`."""
         tool = self._tool
         # It is made, and so checked, also where nobody gets to see it.
         event = ToolProgress(
@@ -113,23 +113,24 @@ def emit_progress(
     total: float | None = None,
     **data: Any,
 ) -> None:
-    """Say how far a tool is: a `ToolProgress` in the stream of its run.
+    """Report the progress of a tool: write a `ToolProgress` into the stream of its run.
 
     Call it anywhere inside a tool of this package's agents: in async code, in a sync tool, in
-    `asyncio.to_thread`. In a thread that you start yourself, use what `tool_progress()` gives.
+    `asyncio.to_thread`. In a thread that you start yourself, call the function that
+    `tool_progress()` returns.
 
         def crunch(rows: list[int]) -> int:
             for done, row in enumerate(rows):
                 emit_progress("crunching", current=done, total=len(rows))
 
-    Outside of such a tool (the function is called by itself, as in its unit test, or by an agent
-    of core's) it does nothing, but for a line in the log at debug level.
+    Outside of such a tool (in a unit test of the function, or in an agent of core's) it only logs
+    a line at debug level.
 
     Args:
-        message: what the tool is doing.
-        current: how much is done, in the unit of `total`.
-        total: how much there is to do.
-        **data: whatever else is to be said; it is in `ToolProgress.data`.
+        message: the work that the tool is doing.
+        current: the amount that is done, in the unit of `total`.
+        total: the amount of all the work.
+        **data: further values; they are in `ToolProgress.data`.
 
     Raises:
         ValueError: `message` is no str, or `current` or `total` no number.
@@ -139,15 +140,15 @@ def emit_progress(
 
 
 def tool_progress() -> ProgressEmitter:
-    """A function that says how far this tool call is, from any thread.
+    """Return a function that reports the progress of this tool call from any thread.
 
-    Take it in the tool; call it as `emit_progress`, also in threads of your own:
+    Get it in the tool and call it like `emit_progress`, also in threads of your own:
 
         def crunch(parts: int) -> str:
             progress = tool_progress()
             threads = [Thread(target=work, args=(part, progress)) for part in range(parts)]
 
-    Outside of a tool of this package's agents it gives one that does nothing.
+    Outside of a tool of this package's agents the function only logs a line at debug level.
     """
     tool = current_tool()
     if tool is None and _all_at_work and _in_a_bare_thread():
@@ -161,7 +162,7 @@ def tool_progress() -> ProgressEmitter:
 
 
 def _in_a_bare_thread() -> bool:
-    """Whether this is a thread that runs no event loop and was given no run's context."""
+    """Return True in a thread that runs no event loop and has no context of a run."""
     if threading.current_thread() is threading.main_thread() or running_id():
         return False
     return running_loop() is None

@@ -1,8 +1,8 @@
 """The way of a run's events into its log.
 
-What upstream publishes (the state of steps, requests for human input, the end) goes through its
-queue, which is read here, once, for everybody. So does what steps write, but for tokens, which go
-straight into the log (`writer.py`); what steps write keeps its order all the same. Where the
+Upstream publishes events (the state of steps, requests for human input, the end) in its queue,
+which is read here, once, for everybody. The events of steps take the same way, but for tokens,
+which go straight into the log (`step_writer.py`); all events of steps keep their order. Where the
 runtime is not the basic one, or the workflow is not ours, everything goes through the queue,
 because others may be listening there.
 """
@@ -43,7 +43,7 @@ _SAID_BY_UPSTREAM = (WorkflowCancelledEvent, WorkflowFailedEvent, WorkflowTimedO
 
 
 class Pump:
-    """Brings the events of one run into its log, in the order in which they were written.
+    """Pump that moves the events of one run into its log, in the order of writing.
 
     Args:
         stream: the log.
@@ -85,7 +85,7 @@ class Pump:
 
     @property
     def clear(self) -> bool:
-        """Whether what is written straight is logged at once, and behind nothing."""
+        """True if an event of `straight` is logged at once, because no earlier one is under way."""
         return not self._under_way and self.held is None
 
     async def run(self, ctx: Context[Any]) -> None:
@@ -102,7 +102,7 @@ class Pump:
             return
 
     def straight(self, event: Event, origin: Origin = NOWHERE) -> None:
-        """Log what a step has written, behind all that steps have written before."""
+        """Log an event of a step behind all earlier events of steps."""
         if self._under_way:
             self._number += 1
             self._waiting.append((self._number, shallow_copy(event), origin))
@@ -121,7 +121,7 @@ class Pump:
         self._under_way[id(event)] = (self._number, event, seen, origin)
 
     def settle(self, is_the_end: Callable[[StopEvent], bool]) -> StopEvent | None:
-        """Nothing more will come: log what is held back, but for the event that is the end."""
+        """Log all events that are held back, but for the one that is the end; no more will come."""
         self._log_waiting()
         lost = self._loop.is_closed()
         while self.held is not None and not is_the_end(self.held):
@@ -132,7 +132,7 @@ class Pump:
         return self.held
 
     def _log_calls_that_ended_with_it(self) -> None:
-        """Log how LLM calls ended that the end has broken off: what they have used is in there.
+        """Log the ends of LLM calls that the end of the run has broken off, with their usage.
 
         One that has only begun behind the end is not in the log at all.
         """
@@ -191,7 +191,7 @@ class Pump:
             self._append(event)
 
     def _log(self, event: Event, origin: Origin) -> None:
-        """Log what a step has written, behind what is held back."""
+        """Log an event of a step behind the events that are held back."""
         if self.held is not None:
             self.behind.append((event, origin))
         else:
@@ -203,7 +203,7 @@ class Pump:
             self._log(event, origin)
 
     def _may_be_the_end(self, event: StopEvent) -> bool:
-        """Whether upstream may have written a StopEvent, not a step (U6).
+        """Return True if upstream may have written a StopEvent, not a step (U6).
 
         Upstream says that the step has ended right before it publishes what the step returned.
         """
@@ -222,7 +222,7 @@ class Pump:
             self._release()
 
     def _run_is_over(self) -> bool:
-        """Whether a held StopEvent is the end, although there is no result yet."""
+        """Return True if a held StopEvent is the end, although there is no result yet."""
         if self._ctx is None:
             return False
         if self.direct and isinstance(self.held, _SAID_BY_UPSTREAM):
@@ -235,7 +235,7 @@ class Pump:
             return False
 
     def _release(self, *, hold: bool = True) -> None:
-        """The held StopEvent was written by a step: it is an event like others."""
+        """Log the held StopEvent as an event like others: a step has written it."""
         held, behind = self.held, self.behind
         self.held, self.behind = None, []
         if self._holding is not None:

@@ -50,13 +50,13 @@ _runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
 
 @atexit.register
 def _report_all() -> None:
-    """What nobody has asked for until the process ends, nobody will."""
+    """Log the failures that nobody has asked for, now that the process ends."""
     for run in list(_runs.values()):
         run.report()
 
 
 def current_run() -> Run | None:
-    """The run whose step is being executed, None outside of one.
+    """Return the run whose step is being executed, None outside of one.
 
     It is found by the public tag that upstream sets, which also reaches executor threads. A bare
     ContextVar would make a nested child write into its parent's log.
@@ -66,7 +66,7 @@ def current_run() -> Run | None:
 
 
 def find_run(run_id: str) -> Run | None:
-    """The run of that id, None if there is none in this process (any more)."""
+    """Return the run with an id, None if this process has none (any more)."""
     return _runs.get(run_id)
 
 
@@ -128,7 +128,7 @@ class Run:
     # What the handler needs
 
     async def result(self) -> StopEvent:
-        """Upstream's stop event; raises what upstream raises.
+        """Return upstream's stop event, or raise what upstream raises.
 
         Being cancelled here cancels the run, as upstream does, but at once and with all its steps.
         """
@@ -200,7 +200,7 @@ class Run:
 
     @contextmanager
     def working(self) -> Generator[None, None, None]:
-        """The current task works on a step of this run.
+        """Register the current task as one that executes a step of this run.
 
         It is cancelled with the run, and the tokens that the step writes go straight into the log.
         """
@@ -218,7 +218,7 @@ class Run:
 
     @contextmanager
     def writing(self) -> Generator[None, None, None]:
-        """What the current step writes goes into the log, and so do the LLM calls that it makes."""
+        """Send the events and the LLM calls of the current step into the log."""
         ctx = Context.get_step_context()
         writing = writing_straight(ctx, self.pump, self.loop) if self.pump.direct else nullcontext()
         with writing:
@@ -313,7 +313,7 @@ class Run:
         self._after(ending)
 
     def _after(self, ending: Ending) -> None:
-        """The log is closed: nobody may go on working for it."""
+        """Stop everything that works for the log, which is closed now."""
         if ending.status == "lost":
             return
         self._cancel_steps()
@@ -370,7 +370,7 @@ class Run:
         return held is stop or (type(held) is type(stop) and not self.pump.behind)
 
     def _join_parent(self) -> None:
-        """A run that is started inside another run's step is cancelled with it."""
+        """Let a run that is started inside another run's step be cancelled with it."""
         parent = current_run()
         if parent is not None and not parent.stream.done:
             parent._children.add(self)

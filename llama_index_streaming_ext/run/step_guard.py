@@ -1,4 +1,4 @@
-"""What our classes do around each step of a user's workflow, and what steps can call."""
+"""The guard around each step of a workflow: it can be stopped, and cannot hang its run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORWARDS_TO = "__streaming_ext_forwards_to__"
 
 
 def guarded(step: F) -> F:
-    """A step that can be stopped, and that cannot hang its run.
+    """Return a step that can be stopped, and that cannot hang its run.
 
     - Its task is known to its run, which cancels it when the run has ended (U5: upstream lets the
       step of a hard-cancelled run go on).
@@ -57,13 +57,13 @@ def guard_steps(cls: type) -> None:
 
 
 def _original(cls: type, name: str) -> Callable[..., Any]:
-    """The step that a class has under a name, past the steps that only forward to others."""
+    """Return the step of a class with a name, past the steps that only forward to others."""
     found = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
     return next(step for step in found if not hasattr(step, _FORWARDS_TO))
 
 
 def _forwarder(cls: type, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    """A guarded step of `cls` that calls the one that it inherits."""
+    """Return a guarded step of `cls` that calls the one that it inherits."""
     if inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)
@@ -124,7 +124,7 @@ def _guard_sync(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Event | None:
-    """The event that a step is called with."""
+    """Return the event that a step is called with."""
     return next((value for value in (*args, *kwargs.values()) if isinstance(value, Event)), None)
 
 

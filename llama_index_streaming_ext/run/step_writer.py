@@ -1,4 +1,4 @@
-"""How a step of ours writes into its run's log."""
+"""Writing the events of a step into the log of its run."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def writing_straight(
 
 
 def writer_of(ctx: Any) -> StepWriter | None:
-    """The writer of the step that was given `ctx`, None where events take upstream's way only."""
+    """Return the writer of the step with this context; None if all events go by the queue."""
     writer = _writer.get()
     return writer if writer is not None and writer.writes_for(ctx) else None
 
 
 class StepWriter:
-    """Writes the events of one step.
+    """Writer of the events of one step.
 
     Most take upstream's way (a task, a queue), so that they stand where they would stand upstream.
     Tokens, of which there are many, go straight into the log, once the first event of the step has
@@ -77,7 +77,7 @@ class StepWriter:
         self._arrived = False
 
     def writes_for(self, ctx: Any) -> bool:
-        """Whether it stands in for the writing of a context."""
+        """Return True if this writer replaces `write_event_to_stream` of a context."""
         return self._ctx is ctx
 
     def write(self, event: Event | None, seen: Callable[[], None] | None = None) -> None:

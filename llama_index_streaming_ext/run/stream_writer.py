@@ -17,9 +17,9 @@ from llama_index_streaming_ext.threads.loops import running_loop
 
 
 def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
-    """A function that writes events to the stream of the current step, from any thread (U8).
+    """Return a function that writes events to the stream of the current step from any thread.
 
-    Take it in a step; call it there, in `asyncio.to_thread`, in a thread of your own, in a sync
+    Get it in a step; call it there, in `asyncio.to_thread`, in a thread of your own, in a sync
     step:
 
         @step
@@ -28,16 +28,17 @@ def stream_writer(ctx: Context[Any]) -> Callable[[Event], None]:
             for row in rows:
                 write(Progress(row=row))
 
-    What is written after the run has ended is dropped, as the log is closed then.
+    Events that are written after the end of the run are dropped.
 
     Args:
         ctx: the context that the step was called with.
 
     Raises:
-        NotInStep: no step is being executed, or, in a sync step, its run is not one of ours.
+        NotInStep: no step is being executed, or, in a sync step, its run is not of this package.
 
-    The function itself raises LoopClosed when the event loop of the run is closed.
+    The returned function raises LoopClosed if the event loop of the run is closed.
     """
+    # U8: upstream's context may only write on the loop's own thread.
     try:
         ctx.write_event_to_stream(None)  # writes nothing, but tells whether it could
     except ContextStateError as error:

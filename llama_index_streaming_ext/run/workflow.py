@@ -1,4 +1,4 @@
-"""`Workflow`: upstream's, whose runs are streams."""
+"""`Workflow`: upstream's class with runs that are streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llama_index_streaming_ext.upstream.workflows import is_step
 
 
 class StreamingRuns:
-    """Makes the runs of an upstream workflow class streams. It stands before that class."""
+    """Mixin that makes the runs of a workflow class streams; it comes before that class."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -56,9 +56,9 @@ class StreamingRuns:
 
 
 class Workflow(StreamingRuns, UpstreamWorkflow):
-    """Upstream's `Workflow`, whose `run()` returns a `StreamingHandler`.
+    """Workflow whose `run()` returns a `StreamingHandler`.
 
-    Everything else is upstream's, to the letter.
+    Everything else is as in upstream's `Workflow`.
 
     Args:
         *args: as upstream's.

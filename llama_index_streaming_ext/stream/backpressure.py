@@ -1,4 +1,4 @@
-"""How far the writer of a log may run ahead of its readers."""
+"""Backpressure: the distance that the writer of a log may be ahead of its readers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Backpressure:
 
     @property
     def waiters(self) -> int:
-        """How many wait at this moment: writers for readers, and readers that nap."""
+        """Number of waiters at this moment: writers for readers, and readers for a batch."""
         return len(self._waiting) + len(self._napping)
 
     # Readers

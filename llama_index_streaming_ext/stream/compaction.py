@@ -1,4 +1,4 @@
-"""Keeping chunks small: which LLM call an `AgentStream` belongs to, and what is kept of it."""
+"""Compaction: the LLM call of an `AgentStream`, and the token that is kept of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OPEN_CALLS = 8
 
 
 class Compactor:
-    """Turns the AgentStreams of one run into tokens.
+    """Compactor of the AgentStreams of one run into tokens.
 
     Args:
         keep_raw: keep the raw chunk of every token. By default it is kept of those that are known
@@ -41,7 +41,7 @@ class Compactor:
         self._open: dict[str, list[AgentText]] = {}
 
     def token(self, event: AgentStream, ts: float, origin: Origin = NOWHERE) -> Token:
-        """The compact entry of an event."""
+        """Return the compact entry of an event."""
         fields = event.__dict__
         delta: str = fields["delta"]
         call = self._call(fields["current_agent_name"], delta, fields["response"], origin)
@@ -55,17 +55,17 @@ class Compactor:
         return token
 
     def calls_over(self, agent: str) -> None:
-        """The LLM calls of an agent have ended: what only their last chunk keeps is kept now."""
+        """Close the open LLM calls of an agent: the values of their last chunk are kept now."""
         for call in self._open.pop(agent, ()):
             _end(call)
 
     def run_over(self) -> None:
-        """The run has ended, and all its calls with it."""
+        """Close all open LLM calls, as the run has ended."""
         for agent in list(self._open):
             self.calls_over(agent)
 
     def _call(self, agent: str, delta: str, response: str, origin: Origin) -> AgentText:
-        """The open call that a chunk belongs to, else a new one."""
+        """Return the open call that a chunk belongs to, else a new one."""
         calls = self._open.setdefault(agent, [])
         for call in reversed(calls):
             if call.goes_on_with(delta, response) and call.origin == origin:
@@ -102,7 +102,7 @@ class Compactor:
 
 
 def is_whole(event: AgentStream) -> bool:
-    """Whether a chunk has all that it needs; one made without validation may not."""
+    """Return True if a chunk has all of its fields; one made without validation may not."""
     fields = event.__dict__
     return (
         fields.keys() >= FIELDS and type(fields["delta"]) is str and type(fields["response"]) is str
@@ -110,7 +110,7 @@ def is_whole(event: AgentStream) -> bool:
 
 
 def shallow_copy(event: E) -> E:
-    """A copy of an event whose own fields can be set without changing the other (U3).
+    """Return a copy of an event whose fields can be set without a change to the original.
 
     What cannot be copied is given back as it is: not an event at all (upstream streams whatever it
     is given), or one whose class forbids it.

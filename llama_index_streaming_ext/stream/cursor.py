@@ -1,4 +1,4 @@
-"""Where a reader stands in a log, and what it makes of the records that it wants."""
+"""Cursors: the position of a reader in a log, and the items that it makes of records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Cursor(Generic[T]):
-    """Where a reader stands, and what it makes of the records that it wants.
+    """Position of a reader in a log, and the items that it makes of the records.
 
     Args:
         after: the last record that is not wanted.
@@ -27,7 +27,7 @@ class Cursor(Generic[T]):
     __slots__ = ("_internal", "_types", "seq", "woken")
 
     nap = 0.0
-    """How long a reader that is woken again and again waits for more to come together, seconds."""
+    """Seconds that a reader that was woken a moment ago waits for a batch of records."""
 
     def __init__(self, after: int, types: tuple[type[Event], ...], internal: bool) -> None:
         self.seq = after
@@ -36,7 +36,7 @@ class Cursor(Generic[T]):
         self._internal = internal
 
     def take(self, seq: int, entry: Token | Record) -> T | None:
-        """What the reader yields for an entry, None if it does not want it."""
+        """Return the item that the reader yields for an entry, None to skip the entry."""
         raise NotImplementedError
 
     def _wants(self, event: Event) -> bool:

@@ -30,7 +30,7 @@ FIELDS = frozenset(AgentStream.model_fields)
 
 
 class DeltaExtras(NamedTuple):
-    """What few chunks carry besides their delta."""
+    """Values that few chunks have besides their delta."""
 
     thinking: str | None = None
     tools: list[ToolSelection] = []  # noqa: RUF012 # a NamedTuple's default; never changed
@@ -40,7 +40,7 @@ class DeltaExtras(NamedTuple):
 
 
 class DeltaSeries:
-    """Deltas that belong together, and what each one is as an event.
+    """Deltas that belong together, and the event of each one.
 
     Attributes:
         event_class: what its tokens are read as.
@@ -57,7 +57,7 @@ class DeltaSeries:
         self.origin = origin
 
     def event(self, index: int, extras: DeltaExtras | None) -> Event:
-        """The event of the delta at `index`."""
+        """Return the event of the delta at `index`."""
         raise NotImplementedError
 
     def next(self, ts: float, delta: str, extras: DeltaExtras | None = None) -> Token:
@@ -99,7 +99,7 @@ class Token:
         return self.series.deltas[self.index]
 
     def event(self) -> Event:
-        """The event that was written, but for `raw` where it is not kept."""
+        """Return the event that was written, without `raw` if that is not kept."""
         return self.series.event(self.index, self.extras)
 
 
@@ -131,7 +131,7 @@ class AgentText(DeltaSeries):
         self.pending_raw: Any = None
 
     def goes_on_with(self, delta: str, response: str) -> bool:
-        """Whether a chunk that says `response` is the next one of this call (L3)."""
+        """Return True if a chunk with this `response` is the next one of this call (L3)."""
         last = self.last
         return (
             len(response) == len(last) + len(delta)
@@ -140,7 +140,7 @@ class AgentText(DeltaSeries):
         )
 
     def response(self, index: int) -> str:
-        """What the chunk at `index` said as its response."""
+        """Return the `response` of the chunk at `index`."""
         at, text = self.built
         if index == at:
             return text
@@ -153,7 +153,7 @@ class AgentText(DeltaSeries):
         return text
 
     def event(self, index: int, extras: DeltaExtras | None) -> AgentStream:
-        """The chunk at `index`."""
+        """Return the chunk at `index`."""
         return agent_stream(self.deltas[index], self.response(index), self.agent, extras)
 
 
@@ -189,7 +189,7 @@ class ToolArguments(DeltaSeries):
         self.position = position
 
     def event(self, index: int, extras: DeltaExtras | None) -> ToolCallDelta:
-        """The piece at `index`."""
+        """Return the event of the piece at `index`."""
         fields = {
             "tool_id": self.tool_id,
             "tool_name": self.tool_name,
@@ -221,7 +221,7 @@ class AnswerText(DeltaSeries):
         self.parent_id = parent_id
 
     def event(self, index: int, extras: DeltaExtras | None) -> AnswerDelta:
-        """The piece at `index`."""
+        """Return the event of the piece at `index`."""
         delta = self.deltas[index]
         fields = {"call_id": self.call_id, "parent_id": self.parent_id, "delta": delta}
         return _instance(AnswerDelta, fields, {})
@@ -249,7 +249,7 @@ class InnerCallText(DeltaSeries):
         self.purpose = purpose
 
     def event(self, index: int, extras: DeltaExtras | None) -> LLMCallDelta:
-        """The piece at `index`."""
+        """Return the event of the piece at `index`."""
         fields = {
             "call_id": self.call_id,
             "parent_id": self.parent_id,
@@ -260,14 +260,14 @@ class InnerCallText(DeltaSeries):
 
 
 def copy_of_token_event(event: AgentStream) -> AgentStream:
-    """A shallow copy of an AgentStream, its dynamic attributes too."""
+    """Return a shallow copy of an AgentStream with its dynamic attributes."""
     return _instance(AgentStream, dict(event.__dict__), dict(dynamic_attributes(event)))
 
 
 def agent_stream(
     delta: str, response: str, agent: str, extras: DeltaExtras | None = None
 ) -> AgentStream:
-    """An AgentStream of values that need no validation."""
+    """Return an AgentStream of values that need no validation."""
     if extras is None:
         tools, raw, thinking, data = [], None, None, {}
     else:
@@ -288,7 +288,7 @@ _set = object.__setattr__
 
 
 def _instance(cls: type[E], fields: dict[str, Any], data: dict[str, Any]) -> E:
-    """An event of values that were validated before, at a fifth of the cost.
+    """Return an event of values that were validated before, at a fifth of the cost.
 
     This is what `BaseModel.model_construct` does, without its loop over the fields.
     `tests/upstream/test_agent_stream_layout.py` tells the day an instance is made otherwise.

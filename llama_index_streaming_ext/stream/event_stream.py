@@ -50,7 +50,7 @@ class EventStream(Readable):
         self._clock = clock or time.time
         self.started = self._clock()
         self.outcome_asked = False
-        """Whether anybody has asked how the run ended."""
+        """True if anybody has asked for the outcome of the run."""
         self._last_ts = self.started
         self.keep_raw = keep_raw
         self._compactor = Compactor(keep_raw=keep_raw)
@@ -157,12 +157,12 @@ class EventStream(Readable):
 
     @property
     def closed(self) -> bool:
-        """Whether the terminal record is written, as far as the writer has said."""
+        """True if the writer has written the terminal record."""
         return self._log.closed
 
     @property
     def failure(self) -> BaseException | None:
-        """What a failed run raised; None for every other run."""
+        """The error of a failed run; None for every other run."""
         ending = self._ending
         return ending.error if ending is not None and ending.status == "failed" else None
 
@@ -173,7 +173,7 @@ class EventStream(Readable):
 
     @property
     def done(self) -> bool:
-        """Whether the run has ended: its terminal record is written, or its loop was closed."""
+        """True if the run has ended: its terminal record is written, or its loop was closed."""
         return self._log.closed or self._is_lost()
 
     def read(
@@ -216,13 +216,19 @@ class EventStream(Readable):
         return cast("Cursor[Record[E]]", RecordCursor(self, after, wanted, internal))
 
     async def outcome(self) -> Outcome:
-        """Wait for the end and say how it was. Never raises, but for your own cancellation."""
+        """Wait for the end of the run and return how it ended.
+
+        The error of a failed run is returned, never raised.
+        """
         self.outcome_asked = True
         await self.ended()
         return self._outcome()
 
     def outcome_sync(self) -> Outcome:
-        """Wait, in a thread that may block, for the end and say how it was. Never raises."""
+        """Wait, in a thread that may block, for the end of the run and return how it ended.
+
+        The error of a failed run is returned, never raised.
+        """
         self.outcome_asked = True
         self.ended_sync()
         return self._outcome()
@@ -253,7 +259,7 @@ class EventStream(Readable):
                 await self._park_elsewhere(waiter)
 
     def snapshot(self) -> Snapshot:
-        """The sum of what is in the log: what a late reader shows before it reads on."""
+        """Return the state of the run so far, for a reader that starts late."""
         self._is_lost()
         return self._folded()
 

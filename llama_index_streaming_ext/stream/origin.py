@@ -1,4 +1,4 @@
-"""Where a record comes from: the agent, the LLM call, the tool call, the attempt, the inner run."""
+"""Origin of a record: the agent, the LLM call, the tool call, the attempt, the inner run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 
 class Origin(NamedTuple):
-    """Where a record comes from, as far as it is known.
+    """Origin of a record, as far as it is known.
 
     Attributes:
         agent: the agent at work.
         call_id: the LLM call that it belongs to.
         tool_id: the tool call that it belongs to, or in which it was written.
         attempt: how many times the step that wrote it has been begun with the same input, from 1:
-            a step that is retried, or that has waited for an event, writes its events again (U7).
+            a step that is retried, or that has waited for an event, writes its events again.
         started: when the tool call began, Unix seconds.
         run_id: the run that it was forwarded from; None for the records of the run itself.
         parent: where the inner run was forwarded; its `tool_id` is the tool call that runs it.
@@ -41,24 +41,24 @@ _origin: ContextVar[Origin] = ContextVar("llama_index_streaming_ext.stream.origi
 
 
 def running_id() -> str:
-    """The id of the run whose step is being executed, empty outside of one (U19)."""
+    """Return the id of the run whose step is being executed, empty outside of one (U19)."""
     run_id = active_instrument_tags.get().get("llamaindex.run_id")
     return run_id if isinstance(run_id, str) else ""
 
 
 def current_origin() -> Origin:
-    """Where what is written here comes from."""
+    """Return the origin of the events that this context writes."""
     return _origin.get()
 
 
 def come_from(origin: Origin) -> None:
-    """What is written from here on comes from `origin`: the rest of a step, which ends with it."""
+    """Set the origin of all that the rest of the current step writes."""
     _origin.set(origin)
 
 
 @contextmanager
 def coming_from(origin: Origin) -> Generator[None, None, None]:
-    """What is written in this context comes from `origin`."""
+    """Set the origin of the events that are written inside the block."""
     token = _origin.set(origin)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run has come to: the outcome of an ended one, the snapshot of one that goes on."""
+"""Outcome of a run that has ended."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Status = Literal["completed", "failed", "cancelled", "timed_out", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended.
+    """Status, result, text and usage of a run that has ended.
 
     Attributes:
         status: `completed`; `failed` (a step raised); `cancelled`; `timed_out`; `lost` (the event
-            loop was closed under the run, so nobody knows).
-        result: what `await handler` gives; None unless completed.
-        error: what `await handler` raises; None if completed.
-        text: all deltas that were streamed, joined (L7), but for those that were forwarded from
-            inner runs (`record.origin.run_id` is theirs).
-        usage: the tokens that the provider counted so far, those of forwarded runs included; None
-            where no chunk said any.
+            loop was closed under the run, so its end is unknown).
+        result: the result that `await handler` gives; None unless completed.
+        error: the error that `await handler` raises; None if completed.
+        text: all streamed deltas, joined, without those that were forwarded from inner runs
+            (their records have an `origin.run_id`).
+        usage: the tokens that the provider counted, those of forwarded runs included; None if no
+            chunk had a count.
         steps: the steps that were active when the run timed out.
-        started: Unix seconds.
-        ended: Unix seconds.
-        finish_reason: why the last LLM call ended (`stop`, `length`, `refusal`, ...), None where
-            nobody has said it.
+        started: the time of the start, Unix seconds.
+        ended: the time of the last record, Unix seconds.
+        finish_reason: the reason for the end of the last LLM call (`stop`, `length`, `refusal`,
+            ...), None if the provider gave none.
     """
 
     status: Status
@@ -45,5 +45,5 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """Duration of the run, seconds."""
         return self.ended - self.started

@@ -1,4 +1,4 @@
-"""How a log is followed: by cursors, on event loops and in threads."""
+"""Reading a log with cursors, on event loops and in threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Readable:
     """The readers' side of a stream.
 
     Attributes:
-        lead: how far the writer is ahead of the readers.
+        backpressure: holds the writer back until the readers have come on.
         built: the newest tokens' records, while somebody reads them.
     """
 
@@ -40,11 +40,11 @@ class Readable:
         self._writer_loop: asyncio.AbstractEventLoop | None = None
 
     def _is_lost(self) -> bool:
-        """Whether the log is closed; closes it if the writer's loop was closed under it."""
+        """Return True if the log is closed; close it if the loop of its writer was closed."""
         raise NotImplementedError
 
     async def follow(self, cursor: Cursor[T], follow: bool = True) -> AsyncGenerator[T, None]:
-        """Read with a cursor of one's own: what it makes of each record that it wants."""
+        """Read with a given cursor: yield the items that it makes of the records."""
         loop = asyncio.get_running_loop()
         cursor.opened()
         self.backpressure.attached(cursor, loop)
@@ -84,7 +84,7 @@ class Readable:
     async def _park(
         self, waiter: asyncio.Future[None], cursor: Cursor[Any], elsewhere: bool
     ) -> None:
-        """Wait for more, and for still more where the last wake-up was a moment ago."""
+        """Wait for the next record, and for a batch if the last wake-up was a moment ago."""
         await (self._park_elsewhere(waiter) if elsewhere else waiter)
         now = time.perf_counter()
         if now - cursor.woken < cursor.nap and not self._log.closed:
@@ -94,7 +94,7 @@ class Readable:
         cursor.woken = now
 
     def follow_sync(self, cursor: Cursor[T]) -> Generator[T, None, None]:
-        """Read with a cursor of one's own, in a thread that may block."""
+        """Read with a given cursor in a thread that may block."""
         self._refuse_to_block()
         cursor.opened()
         self.backpressure.attached(cursor)
@@ -139,7 +139,7 @@ class Readable:
         return record
 
     def _nothing_comes(self, seq: int, follow: bool, elsewhere: bool) -> bool:
-        """Whether a reader that has passed all records is at the end."""
+        """Return True if a reader that has passed all records is at the end."""
         self.backpressure.reader_caught_up()
         log = self._log
         if log.closed or (elsewhere and self._is_lost()):
@@ -148,7 +148,7 @@ class Readable:
         return not follow
 
     async def _park_elsewhere(self, waiter: asyncio.Future[None]) -> None:
-        """Wait on another loop than the writer's: nobody tells it that that loop was closed."""
+        """Wait on another loop than the writer's, whose closing is not announced."""
         watch = waiter.get_loop().call_later(LOST_CHECK, resolve, [waiter])
         try:
             await waiter
@@ -157,7 +157,7 @@ class Readable:
             self._log.forget(waiter)
 
     def _refuse_to_block(self) -> None:
-        """See that a thread that is going to wait is not the one that is waited for."""
+        """Refuse to block the thread of the writer, which the reader would wait for."""
         if self._is_lost():
             return
         if on_loop(self._writer_loop):

@@ -1,4 +1,4 @@
-"""What a log is made of, and how it ends."""
+"""Records, of which a log is made, and the ending of a log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Record(NamedTuple, Generic[E_co]):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended, as its writer says it."""
+    """Ending of a run, as its writer gives it."""
 
     status: Status
     result: Any = None

@@ -1,4 +1,4 @@
-"""The sum of a log so far: what a late reader shows before it reads on."""
+"""Snapshot: the sum of a log so far, for readers that start late."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallState:
-    """A tool call as a late reader finds it.
+    """Tool call in a snapshot.
 
     Attributes:
         tool_id: the id that the LLM gave the call.
         tool_name: the tool.
         tool_kwargs: the arguments.
-        result: what the tool returned, None while it runs.
+        result: the output of the tool, None while it runs.
     """
 
     tool_id: str
@@ -43,17 +43,19 @@ class ToolCallState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run up to one record: what a late reader shows before it reads on from `seq`.
+    """State of a run up to one record, for a reader that starts late.
+
+    Show it, then go on with `stream.read(after=snapshot.seq)`.
 
     Attributes:
-        seq: the last record that is in it; go on with `stream.read(after=snapshot.seq)`.
-        text: all deltas so far, joined, but for those that were forwarded from inner runs.
+        seq: the `seq` of the last record that is in it.
+        text: all deltas so far, joined, without those that were forwarded from inner runs.
         tool_calls: the tool calls so far, in the order they were made; not those of inner runs.
-        current_agent: the agent at work, None before the first one.
+        current_agent: the name of the agent at work, None before the first one.
         usage: the tokens that the provider counted so far, those of forwarded runs included; None
-            where no chunk said any.
-        done: whether the run has ended.
-        finish_reason: why the last LLM call ended, None where nobody has said it.
+            if no chunk had a count.
+        done: True if the run has ended.
+        finish_reason: the reason for the end of the last LLM call, None if the provider gave none.
     """
 
     seq: int
@@ -96,7 +98,7 @@ class Fold:
             _count(entry, self._forwarded.setdefault(origin.run_id, UsageTotals()))
 
     def snapshot(self, *, done: bool) -> Snapshot:
-        """What the log says up to here."""
+        """Return the state of the run up to here."""
         return Snapshot(
             self.seq,
             self.text(),
@@ -108,7 +110,7 @@ class Fold:
         )
 
     def text(self) -> str:
-        """All deltas, joined."""
+        """Return all deltas, joined."""
         # Joining once and keeping the sum makes many snapshots of one run linear, not quadratic.
         if len(self._deltas) > 1:
             self._deltas[:] = ["".join(self._deltas)]

@@ -17,7 +17,7 @@ from llama_index_streaming_ext.events.usage import Usage, usage_of
 
 @dataclass(slots=True)
 class UsageTotals:
-    """What the LLM calls of a run have used.
+    """Usage of the LLM calls of a run.
 
     A call through `StreamingLLM` says it by itself when it is over. Of other calls, the raw chunks
     and the agent's output say it.

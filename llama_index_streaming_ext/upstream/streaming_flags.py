@@ -1,4 +1,4 @@
-"""Where core's engines and synthesizers keep that they were built with `streaming=True`.
+"""The attributes with `streaming=True` of core's engines and synthesizers.
 
 Canary: `tests/upstream/test_streaming_flags.py`.
 """

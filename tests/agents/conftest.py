@@ -1,4 +1,4 @@
-"""What the tests of agents share."""
+"""Fixtures of the tests of agents."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ async def seen_by(handler: StreamingHandler) -> list[Any]:
 
 
 def user_messages(llm: FakeStreamingLLM, call: int) -> list[str | None]:
-    """What people had said when a call was made."""
+    """Return the messages of people at a call."""
     return [message.content for message in llm.calls[call].messages if message.role == "user"]
 
 
@@ -176,7 +176,7 @@ async def test_raw_can_be_kept_of_all(where: str) -> None:
 
 
 async def test_a_snapshot_has_the_tool_calls_with_their_results(llms: LLMs) -> None:
-    """What a late reader starts from."""
+    """A snapshot has the text and the tool calls for a late reader."""
     handler = FunctionAgent(tools=[weather], llm=calling(llms)).run(user_msg="hi")
     await handler
     snapshot = handler.stream.snapshot()
@@ -189,7 +189,7 @@ async def test_a_snapshot_has_the_tool_calls_with_their_results(llms: LLMs) -> N
 
 
 async def test_usage_is_summed_over_calls(llms: LLMs) -> None:
-    """What the provider counted is in the outcome."""
+    """The outcome has the tokens that the provider counted."""
     llm = llms([Turn(tool_call("weather", city="Paris")), Turn(text("sunny"))])
     outcome = await FunctionAgent(tools=[weather], llm=llm).run(user_msg="hi").outcome()
     assert outcome.usage is not None
@@ -272,7 +272,7 @@ def test_a_run_without_a_message_says_so_at_once() -> None:
 
 
 def test_a_misspelt_keyword_is_named() -> None:
-    """What was passed, and what was probably meant."""
+    """The error has the argument that was passed, and the one that was probably meant."""
     with pytest.raises(MissingInput, match="'user_message' is not known; did you mean 'user_msg'"):
         AgentWorkflow.from_tools([weather], llm=talking()).run(user_message="hi")
 

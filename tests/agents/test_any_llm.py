@@ -59,7 +59,7 @@ counted: Any = llm_completion_callback()  # pyright: ignore[reportUnknownVariabl
 
 
 def at_once(number: int) -> None:
-    """What is done before a token is made: nothing."""
+    """Do nothing before a token is made."""
 
 
 class Local(CustomLLM):
@@ -191,7 +191,7 @@ async def test_core_s_mock_that_calls_functions() -> None:
 
 
 def make_generator(messages: Any, **kwargs: Any) -> Any:
-    """What core's mock answers."""
+    """The answer is that of core's mock."""
     return ChatMessage(role="assistant", content="hi there")
 
 
@@ -259,7 +259,7 @@ SEEN = (AgentStream, ToolCall, ToolCallDelta, LLMCallStarted, LLMCallFinished)
 
 
 def shown(events: list[Any]) -> list[Any]:
-    """What these events say, but for ids and empty deltas."""
+    """Return events without ids and empty deltas."""
     return [
         (type(event).__name__, getattr(event, "delta", None))
         for event in events
@@ -268,7 +268,7 @@ def shown(events: list[Any]) -> list[Any]:
 
 
 async def expected() -> list[Any]:
-    """What a run of ours shows."""
+    """Return the events of a run of this package."""
     handler = FunctionAgent(llm=calling(), tools=[weather]).run(user_msg="hi")
     return shown([event async for event in handler.stream_events()])
 

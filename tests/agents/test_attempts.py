@@ -45,19 +45,19 @@ class Job(Event):
 
 
 class Question(InputRequiredEvent):
-    """What is asked."""
+    """Event with a question."""
 
     name: str
 
 
 class Answer(HumanResponseEvent):
-    """What is said."""
+    """Event with an answer."""
 
     name: str
 
 
 class Note(Event):
-    """What a step writes."""
+    """Event that a step writes."""
 
     name: str = ""
 
@@ -163,7 +163,7 @@ async def test_a_step_that_is_retried_counts_up(workflow: type[Workflow]) -> Non
 
 
 async def test_a_step_that_calls_the_one_it_overrides_is_begun_once() -> None:
-    """What both write is of the same attempt."""
+    """The events of both are of the same attempt."""
     assert await attempts_of(Overridden().run()) == [1, 1, 2, 2, 3, 3]
 
 
@@ -189,7 +189,7 @@ async def test_a_run_inside_a_step_counts_for_itself() -> None:
 
 
 def test_inputs_are_not_kept() -> None:
-    """What is counted of an event is forgotten with it, so that its id can be another's."""
+    """The count of an event goes with it, as another event may get its id."""
     attempts = Attempts()
     event: Any = Job(name="x")
     for number in (1, 2):

@@ -42,7 +42,7 @@ SLACK = 2
 
 
 async def settled(llm: FakeStreamingLLM) -> int:
-    """How many chunks the LLM has given when nothing moves any more."""
+    """Return the number of chunks of the LLM when nothing moves any more."""
     before = -1
     while before != (before := sum(call.chunks for call in llm.calls)) or not llm.calls:
         for _ in range(30):
@@ -67,7 +67,7 @@ async def test_the_llm_waits_for_its_reader(lead: int) -> None:
 
 
 async def test_no_provider_is_read_ahead(llms: LLMs) -> None:
-    """What is not asked for stays with the provider, whose bytes are counted."""
+    """The provider keeps what nobody reads; its bytes are counted."""
     llm = llms([Turn(text(*["word "] * 80))])
     handler = FunctionAgent(llm=llm, max_lead=5).run(user_msg="hi")
     async with asyncio.timeout(120), aclosing(handler.stream.read(types=AgentStream)) as records:
@@ -185,7 +185,7 @@ class Local(CustomLLM):
 
     @property
     def made(self) -> int:
-        """How many tokens it has made."""
+        """Number of tokens that it has made."""
         return self._made
 
     @property

@@ -28,7 +28,7 @@ def weather(city: str) -> str:
 
 
 async def test_a_call_that_is_stopped_is_finished_in_the_log(llms: LLMs) -> None:
-    """What was announced ends, however the run was stopped, so that no spinner turns for ever."""
+    """Each call that has started also ends, however the run was stopped."""
     llm = llms([Turn(text("Once"), gate("never"))])
     async with FunctionAgent(llm=llm).run(user_msg="A story, please") as handler:
         assert await anext(handler.text_stream()) == "Once"

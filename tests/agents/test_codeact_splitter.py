@@ -73,7 +73,7 @@ def test_how_a_text_is_cut_makes_no_difference(text: str, cuts: list[int]) -> No
 @settings(deadline=None, max_examples=200)
 @given(text=TEXTS)
 def test_the_code_is_what_core_runs(text: str) -> None:
-    """Where every block is closed, the joined code is core's, and the answer is all the rest."""
+    """The joined code is core's if every block is closed, and the answer is all the rest."""
     if "<execute>" in BLOCK.sub("", text):
         text += "</execute>"
     outside = BLOCK.sub("", text)
@@ -97,7 +97,7 @@ def test_a_block_that_is_not_closed_is_code_all_the_same() -> None:
 
 
 def test_a_closing_tag_outside_of_a_block_is_text() -> None:
-    """What is no tag to core is given out as it is."""
+    """Text that is no tag to core is given out as it is."""
     assert split("a </execute> b") == [Piece("answer", "a </execute> b")]
 
 

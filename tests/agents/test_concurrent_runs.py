@@ -26,12 +26,12 @@ from tests.support.agents.llm_kinds import LLMs, result_id
 
 
 def said_by_user(request: Request) -> str:
-    """What the user has said last."""
+    """Return the last message of the user."""
     return [message_text(m) for m in request.messages if m.get("role") == "user"][-1]
 
 
 def has_results(request: Request) -> bool:
-    """Whether tools have been called."""
+    """Return True if tools have been called."""
     return any(result_id(message) for message in request.messages)
 
 

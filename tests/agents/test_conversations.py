@@ -24,7 +24,7 @@ def talking(llms: LLMs, *answers: str) -> FunctionCallingLLM:
 
 
 def user_messages(llms: LLMs, llm: LLM, call: int) -> list[str]:
-    """What people had said when a call was made."""
+    """Return the messages of people at a call."""
     asked = llms.asked(llm)[call]
     return [message_text(message) for message in asked.messages if message["role"] == "user"]
 

@@ -45,7 +45,7 @@ from tests.support.flows import Note, Notes, check_ending, notes, records
 
 
 def shown(record: Record) -> Any:
-    """What a forwarded record has in common with its original."""
+    """Return the part of a record that it shares with its original."""
     return type(record.event), str(record.event)
 
 
@@ -141,7 +141,7 @@ class CoreNotes(CoreWorkflow):
 
 
 async def test_an_upstream_handler_can_be_forwarded() -> None:
-    """What upstream's own `run()` returned."""
+    """The handler of upstream's own `run()` can be forwarded."""
     handler = Outer(CoreNotes()).run()
     read = await records(handler)
     assert notes([record.event for record in read]) == ["before", "core", "after"]

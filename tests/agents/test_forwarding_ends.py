@@ -1,4 +1,4 @@
-"""How forwarding ends: failures, cancellation, places where there is nothing to forward into."""
+"""Ends of forwarding: failures, cancellation, and no step to forward into."""
 
 
 # Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
@@ -42,7 +42,7 @@ from tests.support.flows import (
 
 
 async def test_an_inner_failure_is_raised() -> None:
-    """What `await handler` raises; the failure is an event in the outer stream."""
+    """`forward` raises the error of the inner run, which is an event in the outer stream."""
     handler = Outer(Raises(ValueError("inner"))).run()
     read = await records(handler)
     outcome = await handler.outcome()
@@ -64,7 +64,7 @@ async def test_an_inner_failure_in_a_tool_is_the_tools_error() -> None:
 
 
 async def test_an_inner_llm_that_fails_is_the_tools_error(llms: LLMs) -> None:
-    """What it had said before is in the outer stream, and the outer agent goes on."""
+    """The earlier events of the inner run are in the outer stream, and its agent goes on."""
     broken = FunctionAgent(name="inner", llm=llms([Turn(text("half an"), fail("Overloaded."))]))
     handler = running(calling(asks(broken), llms=llms))
     read = await records(handler)

@@ -108,7 +108,7 @@ async def test_what_a_generator_tool_yields_is_streamed(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOOLS)
 async def test_texts_are_joined(name: str) -> None:
-    """What the tool gives to the model is all of the text."""
+    """The model gets all of the tool's text."""
     output = result(await run_of(TOOLS[name])).tool_output
     assert (output.content, output.raw_output) == ("one two", "one two")
     assert not output.is_error
@@ -116,7 +116,7 @@ async def test_texts_are_joined(name: str) -> None:
 
 @pytest.mark.parametrize("words_of", [words, words_in_a_thread])
 async def test_the_model_is_told_all_of_the_text(llms: LLMs, words_of: Any) -> None:
-    """What is sent to the provider is what the tool has yielded, joined."""
+    """The provider gets the items of the tool, joined."""
     agent = calling(words_of, llms=llms)
     assert str(await running(agent)) == "all done"
     asked = llms.asked(agent.llm)[1]
@@ -136,7 +136,7 @@ async def test_the_deltas_stand_between_the_call_and_its_result(llms: LLMs, team
 
 
 async def test_the_last_value_is_what_a_tool_gives() -> None:
-    """Where not all items are texts; the deltas have the items."""
+    """The deltas have the items of a tool that does not yield texts only."""
 
     async def rows() -> AsyncIterator[Any]:
         yield "reading"
@@ -197,7 +197,7 @@ async def test_the_raw_input_is_what_core_says() -> None:
 
 
 async def test_return_direct_works(llms: LLMs) -> None:
-    """What a generator tool gives can be the answer."""
+    """The output of a generator tool can be the answer."""
     direct = FunctionTool.from_defaults(words, return_direct=True)
     handler = running(calling(direct, llms=llms))
     assert str(await handler) == "one two"
@@ -217,7 +217,7 @@ async def failing_async() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("fails", [failing, failing_async])
 async def test_an_error_is_the_tools_result(llms: LLMs, fails: Any) -> None:
-    """What was yielded before stays in the log."""
+    """Items that were yielded before stay in the log."""
     read = await run_of(fails, llms=llms)
     assert [event.delta for event in of(ToolOutputDelta, read)] == ["one "]
     output = result(read).tool_output
@@ -242,7 +242,7 @@ async def test_the_first_delta_comes_before_the_second_is_made() -> None:
 
 
 async def test_a_sync_generator_stays_in_one_thread() -> None:
-    """What it opens in its first line it can use in its last (sqlite3 insists on that)."""
+    """The last line of a tool can use what the first one opened (sqlite3 wants one thread)."""
 
     def threads() -> Iterator[int]:
         for _ in range(3):
@@ -293,7 +293,7 @@ async def test_a_cancelled_run_closes_a_sync_generator() -> None:
 
 
 async def test_a_generator_can_ask_a_human(llms: LLMs) -> None:
-    """What upstream raises to wait passes through, and the body runs again (U34)."""
+    """The exception by which upstream waits passes, and the body runs again (U34)."""
 
     async def asks(ctx: Context) -> AsyncIterator[str]:
         yield "asking "
@@ -363,7 +363,7 @@ class Counting(FunctionTool):
 
 
 async def test_a_subclass_that_is_no_generator_is_not_copied() -> None:
-    """What it keeps in itself is kept in the user's object."""
+    """The state of a tool object is kept in the user's object."""
 
     async def plain() -> str:
         return "ok"

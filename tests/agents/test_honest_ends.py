@@ -1,4 +1,4 @@
-"""How an agent's run ends where an LLM call does not end well (U23, U24)."""
+"""Ends of an agent's run after an LLM call that has not ended well (U23, U24)."""
 
 # Core marks its own `run(user_msg=...)` as deprecated, and its handler is of an unknown type.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportDeprecated=false
@@ -217,7 +217,7 @@ async def test_the_retries_are_configurable(llms: LLMs, retries: int, asked: int
 
 
 def test_retries_cannot_be_negative() -> None:
-    """What cannot be is refused when the agent is made."""
+    """A wrong option is refused when the agent is made."""
     with pytest.raises(ValueError, match="truncated_retries"):
         FunctionAgent(llm=FakeStreamingLLM([]), truncated_retries=-1)
     with pytest.raises(ValueError, match="truncated_retries"):

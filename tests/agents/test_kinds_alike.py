@@ -1,4 +1,4 @@
-"""What a model says is what the log says, whichever class has read it."""
+"""The log of an answer is the same for every class of agent."""
 
 # Core marks its own `run(user_msg=...)` as deprecated for type checkers.
 # pyright: reportDeprecated=false, reportUnknownMemberType=false
@@ -103,7 +103,7 @@ def scripts(draw: st.DrawFn) -> list[Turn]:
 
 
 def shown(record: Record) -> tuple[Any, ...]:
-    """What a record says, but for ids of the run, times and what the provider counts."""
+    """Return a record without ids of the run, times and counts of the provider."""
     event, origin = record.event, record.origin
     fields = [getattr(event, name, None) for name in SAYS]
     call = str(origin.call_id).rpartition("-")[2]
@@ -111,7 +111,7 @@ def shown(record: Record) -> tuple[Any, ...]:
 
 
 async def run_with(kind: Kind, script: list[Turn]) -> list[Any]:
-    """What the log of a run says, and its outcome."""
+    """Return the log of a run and its outcome."""
     with llms_of(kind) as llms:
         agent = FunctionAgent(llm=llms(script), tools=[weather, breaks])
         handler = agent.run(user_msg="hi")

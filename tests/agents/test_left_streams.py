@@ -58,7 +58,7 @@ def story(llms: LLMs) -> FunctionCallingLLM:
 
 
 async def finished(handler: StreamingHandler) -> list[LLMCallFinished]:
-    """How the LLM calls of a run ended."""
+    """Return the finish reasons of the LLM calls of a run."""
     read: list[Any] = [record.event async for record in handler.stream.read(types=LLMCallFinished)]
     return read
 
@@ -123,7 +123,7 @@ async def test_a_stream_is_closed_when_its_tool_fails(llms: LLMs, is_async: bool
 
 
 async def test_a_call_that_a_stop_breaks_off_is_finished(llms: LLMs) -> None:
-    """What it has used is known then, and no reader waits for its end."""
+    """The usage of the call is known then, and no reader waits for its end."""
     handler = FunctionAgent(llm=story(llms)).run(user_msg="hi")
     await until(handler, AgentStream)
     await handler.cancel_run()

@@ -1,4 +1,4 @@
-"""What users' code writes by the context while an LLM streams is in the log, perhaps later.
+"""Events that users' code writes while an LLM streams are in the log, perhaps later.
 
 The LLM is a subclass of a user's; of which class does not matter, so that the fake is enough.
 """
@@ -12,7 +12,7 @@ from llama_index_streaming_ext.testing import FakeStreamingLLM, Turn, text
 
 
 class Noted(Event):
-    """What a user's LLM notes while it streams."""
+    """Event that a user's LLM writes while it streams."""
 
     n: int
 

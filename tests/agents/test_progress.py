@@ -100,7 +100,7 @@ async def test_progress_lies_between_the_call_and_its_result(tool: Any) -> None:
 
 
 async def test_progress_keeps_its_place_among_other_events() -> None:
-    """What the tool writes by its context before and after stands before and after."""
+    """Events that the tool writes before and after stand before and after."""
 
     async def both(ctx: Context) -> str:
         for number in range(3):

@@ -43,7 +43,7 @@ def text_of(kind: Kind, pieces: list[Piece]) -> str:
 
 
 def parsed(text: str) -> Any:
-    """What core's parser makes of the text; nothing, if it refuses it."""
+    """Return the result of core's parser; nothing if it refuses the text."""
     try:
         return ReActOutputParser().parse(text)
     except (ValueError, AttributeError):
@@ -207,7 +207,7 @@ def test_an_answer_flows_token_by_token() -> None:
 
 
 def test_an_answer_without_markers_flows_from_its_first_letter() -> None:
-    """What cannot begin a marker is given out at once, also at the start."""
+    """Text that cannot begin a marker is given out at once, also at the start."""
     assert ReActSplitter().feed("H") == [Piece("answer", "H")]
 
 
@@ -263,14 +263,14 @@ def test_an_action_without_an_end_of_its_name_is_none() -> None:
 
 
 def test_text_before_the_first_marker_stays_an_answer() -> None:
-    """What was given out as an answer cannot be taken back."""
+    """Text that was given out as an answer cannot be taken back."""
     text = "Sure.\nThought: a\nAnswer: b"
     assert split(text) == [Piece("answer", "Sure."), Piece("thought", "a"), Piece("answer", "b")]
     assert parsed(text).response == "b"
 
 
 def test_the_last_action_of_a_text_without_a_thought_counts() -> None:
-    """Where core's parser calls the last action, each one comes with its arguments."""
+    """Each action comes with its arguments if core's parser calls the last one."""
     one, two = '\nAction: a\nAction Input: {"x": 1}', '\nAction: b()\nAction Input: {"x": 2}'
     pieces = split(f"Sure.{one}{two}")
     assert [piece.text for piece in pieces] == ["Sure.", "a", '{"x": 1}', "b", '{"x": 2}']
@@ -279,7 +279,7 @@ def test_the_last_action_of_a_text_without_a_thought_counts() -> None:
 
 @pytest.mark.parametrize("between", ["", "\nAction Input: none"])
 def test_an_action_without_an_input_gives_way_to_the_next(between: str) -> None:
-    """Where the last action counts, one is given out with its arguments only."""
+    """An action comes only with its arguments if the last one counts."""
     text = f'Sure.\nAction: a{between}\nAction: b\nAction Input: {{"x": 2}}\nAction: c\n'
     assert [piece.text for piece in split(text)] == ["Sure.", "b", '{"x": 2}']
     assert parsed(text).action == "b"

@@ -1,4 +1,4 @@
-"""What agents that write their calls as text stream: answers, thoughts, arguments and code apart.
+"""Streams of agents that write calls as text: answers, thoughts, arguments and code apart.
 
 All of it with the fake LLM and with OpenAI's classes. How a text is split is in
 `test_react_splitter.py` and `test_codeact_splitter.py`.
@@ -92,7 +92,7 @@ async def test_a_react_agents_action_is_a_tool_call(llms: LLMs) -> None:
 
 
 async def test_the_model_reads_its_scaffolding_again(llms: LLMs) -> None:
-    """What is sent back to the provider is core's history, not what was shown."""
+    """The provider gets core's history back, not the text that was shown."""
     agent = react(llms, ACTS, ANSWERS)
     await agent.run(user_msg="hi")
     asked = llms.asked(agent.llm)[1]

@@ -78,7 +78,7 @@ async def test_an_object_comes_while_it_is_written() -> None:
 
 @pytest.mark.parametrize("where", ["agent", "workflow"])
 async def test_an_object_is_streamed_in_an_agent_workflow(where: str) -> None:
-    """Whether the workflow has the class, or the agent (which older cores do not ask)."""
+    """The workflow has the class, or the agent."""
     asks_agents = "agent.output_cls" in inspect.getsource(CoreAgentWorkflow.parse_agent_output)
     if where == "agent" and not asks_agents:
         pytest.skip("this core asks the workflow only")
@@ -142,7 +142,7 @@ class AsksTwice(FakeStreamingLLM):
 
 
 async def test_a_class_that_asks_again_says_nothing_of_the_second_object() -> None:
-    """What was said of the first one may be no part of it; the last one is the object."""
+    """The last event has the object, even if an earlier one has other values."""
     rome = json.dumps({"name": "Rome", "sights": ["Forum"], "people": 1})
     asks_twice: Any = AsksTwice  # for type checkers its base takes no arguments
     llm = asks_twice([ANSWER, Turn(text('{"name": "P', "ari", '"}')), Turn(text(*rome))])

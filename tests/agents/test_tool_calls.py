@@ -1,4 +1,4 @@
-"""What the records of a tool call say of it: who asked, which call, when it began."""
+"""Records of a tool call have its agent, its LLM call, its id and its start."""
 
 # Upstream's handler is awaitable of an unknown type, and core says dict.
 # pyright: reportDeprecated=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -56,7 +56,7 @@ async def test_all_of_a_tool_call_names_its_agent_and_its_id(
 
 
 async def test_parallel_calls_are_told_apart(llms: LLMs) -> None:
-    """What two calls of one tool write at the same time lies apart by its tool id."""
+    """Events of two calls of one tool at the same time have different tool ids."""
     turns = [
         Turn(parallel(tool_call("noted", label="a"), tool_call("noted", label="b"))),
         Turn(text("done")),

@@ -137,7 +137,7 @@ async def test_a_failure_in_the_second_call_keeps_the_first() -> None:
 
 
 async def test_calls_that_were_never_made_are_said_to_be_so() -> None:
-    """Where the iterations are over, the tools of the last answer were not run."""
+    """The tools of the last answer are not run at the limit of iterations."""
     llm = FakeStreamingLLM([Turn(tool_call("weather", city="Rome"))])
     agent = FunctionAgent(llm=llm, tools=[weather])
     handler = agent.run(user_msg="hi", max_iterations=1)
@@ -213,7 +213,7 @@ async def test_what_core_wrote_at_a_hand_off_is_not_written_again() -> None:
 
 
 async def test_a_whole_turn_is_not_written_twice() -> None:
-    """Where core has written the turn, nothing is added."""
+    """Nothing is added to a turn that core has written."""
     memory = ChatMemoryBuffer(token_limit=100_000)
     handler = FunctionAgent(llm=FakeStreamingLLM("Hello")).run(user_msg="hi", memory=memory)
     records = await records_of(handler)

@@ -1,4 +1,4 @@
-"""What happens between an agent's LLM calls: hand-offs, direct answers, retries, limits.
+"""Events between an agent's LLM calls: hand-offs, direct answers, retries, limits.
 
 All of it with the fake LLM and with OpenAI's classes.
 """

@@ -125,7 +125,7 @@ async def test_a_childs_events_do_not_get_into_its_parents_log() -> None:
 
 
 async def test_a_childs_timeout_in_a_step_is_a_failure() -> None:
-    """What a child ended with is not what its parent ended with."""
+    """The ending of a child is not the ending of its parent."""
 
     class Waits(Workflow):
         @step
@@ -141,7 +141,7 @@ async def test_a_childs_timeout_in_a_step_is_a_failure() -> None:
 
 @pytest.mark.parametrize("kind", [WorkflowFailedEvent, WorkflowCancelledEvent])
 async def test_a_step_may_return_the_end_of_another_run(kind: type[StopEvent]) -> None:
-    """What a step returns is the result, whatever it says: the run has completed."""
+    """Any event that a step returns is the result: the run has completed."""
     stop = (
         WorkflowCancelledEvent()
         if kind is WorkflowCancelledEvent

@@ -14,7 +14,7 @@ from tests.support.flows import Note, Notes
 
 @pytest.mark.parametrize("wrong", [None, Notes, "run"])
 def test_stream_run_takes_a_handler(wrong: Any) -> None:
-    """What is not a run's handler is named."""
+    """The error names an object that is no handler."""
     with pytest.raises(TypeError, match=r"stream_run takes what workflow.run\(...\) returned"):
         stream_run(wrong)
 
@@ -28,7 +28,7 @@ def test_register_event_takes_a_class_of_events_first() -> None:
 
 
 def test_encode_takes_an_event() -> None:
-    """What is no event is named."""
+    """The error names an object that is no event."""
     with pytest.raises(TypeError, match="encode takes an event, not dict"):
         encode(cast("Any", {}))
 

@@ -1,4 +1,4 @@
-"""How last events tell of endings."""
+"""Endings that last events tell of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LATE = WorkflowTimeoutError("Operation timed out after 1 seconds.")
 
 
 def failed(error: Exception) -> WorkflowFailedEvent:
-    """What is written when a step has raised that error."""
+    """Return the event that upstream writes for an error of a step."""
     return WorkflowFailedEvent(step_name="work", exception=error)
 
 

@@ -67,7 +67,7 @@ async def test_the_handler_is_a_workflow_handler() -> None:
 
 
 def test_every_public_member_of_upstreams_handler_is_forwarded() -> None:
-    """What upstream's handler can do, ours can: `register` alone would inherit nothing."""
+    """Our handler has every member of upstream's: `register` alone would inherit nothing."""
     assert public_members(WorkflowHandler) - public_members(StreamingHandler) == set()
 
 
@@ -79,7 +79,7 @@ async def test_awaiting_gives_the_result() -> None:
 
 
 async def test_when_awaiting_is_over_the_log_is_closed() -> None:
-    """Who has awaited a run finds its terminal record written."""
+    """The terminal record of a run is written when `await handler` returns."""
     handler = Notes().run()
     await handler
     assert handler.stream.done
@@ -129,7 +129,7 @@ async def test_a_person_can_answer() -> None:
 
 
 async def test_two_readers_at_once_get_everything() -> None:
-    """Where upstream splits or hangs (U1), each reader gets the whole stream."""
+    """Each of several readers gets the whole stream; upstream splits it or hangs (U1)."""
     handler = Notes(count=20).run()
     first, second = await asyncio.gather(
         gathered(handler.stream_events()), gathered(handler.stream_events())
@@ -140,14 +140,14 @@ async def test_two_readers_at_once_get_everything() -> None:
 
 
 async def test_a_second_pass_after_the_end_gets_everything() -> None:
-    """Where upstream raises (U1), the stream is read again."""
+    """The stream can be read again; upstream raises (U1)."""
     handler = Notes().run()
     assert notes(await gathered(handler.stream_events())) == ["0", "1", "2"]
     assert notes(await gathered(handler.stream_events())) == ["0", "1", "2"]
 
 
 async def test_a_late_first_reader_gets_everything() -> None:
-    """Who starts to read when the run is over misses nothing (U1)."""
+    """A reader that starts when the run is over misses nothing (U1)."""
     handler = Notes().run()
     await handler
     assert notes(await gathered(handler.stream_events())) == ["0", "1", "2"]
@@ -249,7 +249,7 @@ async def test_internal_events_are_hidden_unless_asked_for() -> None:
 
 
 async def test_each_plain_reader_has_events_of_its_own() -> None:
-    """What one reader's code does to an event, no other reader sees (U3)."""
+    """No reader sees the changes that another one makes to an event (U3)."""
     handler = Notes(count=1).run()
     async for event in handler.stream_events():
         if isinstance(event, Note):

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a word about a failure that nobody asked for, and nothing else."""
+"""A run leaves nothing behind but a logged line about a failure that nobody asked for."""
 
 # Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -60,7 +60,7 @@ async def test_a_failure_of_a_run_without_a_handler_is_logged(
 async def test_a_failure_that_was_asked_for_is_not_logged(
     way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who asks for the outcome deals with it."""
+    """A failure is not logged if somebody has asked for the outcome."""
     handler = Raises(ValueError("boom")).run()
     asked = result_of(handler) if way == "await" else getattr(handler, way)()
     await asyncio.gather(asked, return_exceptions=True)

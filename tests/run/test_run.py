@@ -1,4 +1,4 @@
-"""How runs end: always, once, and saying how."""
+"""A run ends always, and once, and its ending is known."""
 
 # Upstream's handler is awaitable of an unknown type; for type checkers ours is one of them.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -121,7 +121,7 @@ async def test_a_sync_step_that_raises_cancelled_error_fails_the_run() -> None:
 
 
 async def test_a_stop_event_written_by_hand_does_not_end_the_log() -> None:
-    """What a step writes after it is in the log too (U6)."""
+    """Events that a step writes after it are in the log too (U6)."""
 
     class ByHand(Workflow):
         @step

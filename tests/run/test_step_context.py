@@ -37,7 +37,7 @@ class Steps(Workflow):
 
 
 async def test_only_the_code_that_gets_it_writes_in_another_way() -> None:
-    """What is written by the step's own context stays as it is; all else is that of the step."""
+    """Events by the step's own context stay as they are; all else is that of the step."""
     handler = Steps().run()
     notes = [event.text async for event in handler.stream_events() if isinstance(event, Note)]
     assert notes == ["CORE", "user"]

@@ -161,7 +161,7 @@ async def test_a_thread_can_write() -> None:
 
 
 async def test_a_thread_may_change_its_event_at_once() -> None:
-    """What is written from a thread is what the event was then."""
+    """An event that a thread writes is logged as it was then."""
 
     class Reuses(Workflow):
         @step
@@ -263,7 +263,7 @@ async def test_retries_of_a_step_are_upstreams() -> None:
 
 
 async def test_events_of_steps_come_in_the_order_of_the_steps() -> None:
-    """What a step writes stands behind all that upstream has said before the step was started."""
+    """Events of a step stand behind all that upstream published before the step."""
 
     class Second(Event):
         pass

@@ -189,7 +189,7 @@ async def test_a_step_that_ignores_its_timeout_keeps_nobody() -> None:
 
 
 def _first_cancel() -> bool:
-    """Whether upstream's deprecation of `cancel()`, said once per process, is still to come."""
+    """Return True if upstream has not yet warned of `cancel()`, as it does once per process."""
     from workflows import handler as upstream
 
     return upstream._warn_cancel_deprecated.cache_info().misses == 0  # pyright: ignore

@@ -43,7 +43,7 @@ def tokens(events: Sequence[AgentStream], **kwargs: Any) -> list[Token]:
 
 
 def events(made: Sequence[Token]) -> list[AgentStream]:
-    """What readers get of compact entries."""
+    """Return the events that readers get of compact entries."""
     return [cast("AgentStream", token.event()) for token in made]
 
 
@@ -116,7 +116,7 @@ def test_a_call_that_is_over_keeps_no_response() -> None:
     ],
 )
 def test_an_llm_that_breaks_l3_keeps_its_response(responses: list[str]) -> None:
-    """Where response is not the sum of the deltas, readers get it as it came."""
+    """Readers get `response` as it came if it is not the sum of the deltas."""
     written = [chunk(d, r) for d, r in zip("abc", responses, strict=True)]
     assert events(tokens(written)) == written
 
@@ -227,21 +227,21 @@ def test_thinking_survives() -> None:
 
 
 def test_dynamic_attributes_survive() -> None:
-    """What a step set beside the fields comes out again."""
+    """Readers get the attributes that a step set beside the fields."""
     written = chunk("a", "a", raw={"n": 1}, score=0.5)
     [token] = tokens([written])
     assert token.event().to_dict() == {"score": 0.5}
 
 
 def test_dynamic_attributes_are_the_readers_own() -> None:
-    """What a reader sets beside the fields, no other reader sees."""
+    """No reader sees the attributes that another one sets beside the fields."""
     [token] = tokens([chunk("a", "a", score=0.5)])
     token.event().score = 1.0
     assert token.event().to_dict() == {"score": 0.5}
 
 
 def test_setting_a_field_changes_no_token() -> None:
-    """What a step sets on a chunk after it was written, no reader sees."""
+    """No reader sees the attributes that a step sets on a chunk after it was written."""
     written = chunk("a", "a", score=1)
     [token] = tokens([written])
     written.delta, written.response, written.score = "x", "y", 2

@@ -1,4 +1,4 @@
-"""What a log adds up to: outcomes and snapshots."""
+"""Outcomes and snapshots of a log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def call(tool_id: str) -> ToolCall:
 
 
 def result(tool_id: str) -> ToolCallResult:
-    """What the tool of that call returned."""
+    """Return the output of the tool of a call."""
     said = ToolOutput(content="2", tool_name="add", raw_input={}, raw_output=2)
     return ToolCallResult(
         tool_name="add",
@@ -202,13 +202,13 @@ def test_usage_of_two_calls() -> None:
 
 
 def test_usage_that_counts_up() -> None:
-    """Where every chunk says how much it was so far, the last one counts."""
+    """The last chunk counts if every chunk has the usage so far."""
     seen = written(*(chunk("a", "a" * n, raw=counts(10, n)) for n in (1, 2, 3))).snapshot()
     assert seen.usage == Usage(10, 3, calls=1)
 
 
 def test_usage_that_comes_in_two_parts() -> None:
-    """Where one chunk says the input and a later one the output, both count."""
+    """Input tokens of one chunk and output tokens of a later one are added."""
     seen = written(
         chunk("a", "a", raw={"message": {"usage": {"input_tokens": 10, "output_tokens": 1}}}),
         chunk("b", "ab", raw={"type": "message_delta", "usage": {"output_tokens": 7}}),
@@ -217,12 +217,12 @@ def test_usage_that_comes_in_two_parts() -> None:
 
 
 def test_usage_before_a_call_is_over() -> None:
-    """What a call has said so far is in the usage before it ends."""
+    """The usage has the tokens of a call before that call ends."""
     assert written(chunk("a", "a", raw=counts(10, 1))).snapshot().usage == Usage(10, 1, calls=1)
 
 
 def test_usage_of_a_call_that_was_not_streamed() -> None:
-    """Where no chunk says a usage, the call's output does."""
+    """The output of a call gives the usage if no chunk does."""
     assert written(output(raw=counts(10, 1))).snapshot().usage == Usage(10, 1, calls=1)
 
 

@@ -14,7 +14,7 @@ class Cursor:
 
 
 class Reader:
-    """What is collected when its last name goes."""
+    """Object that is collected when its last name goes."""
 
 
 def begun(position: SharedPosition, reader: Reader) -> Cursor:

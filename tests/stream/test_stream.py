@@ -56,7 +56,7 @@ def lose(stream: EventStream) -> None:
 
 
 async def all_of(stream: EventStream, *args: Any, **kwargs: Any) -> list[Record]:
-    """What a reader gets."""
+    """Return the records that a reader gets."""
     async with asyncio.timeout(PATIENCE):
         return [record async for record in stream.read(*args, **kwargs)]
 
@@ -74,7 +74,7 @@ async def parked(task: asyncio.Task[Any]) -> None:
 
 
 def waiting(stream: EventStream) -> int:
-    """How many readers the log would wake."""
+    """Return the number of readers that the log would wake."""
     log = stream._log  # pyright: ignore[reportPrivateUsage] # nothing public counts them
     return len(log._waiters) + len(log._end_waiters)  # pyright: ignore[reportPrivateUsage]
 
@@ -219,7 +219,7 @@ def test_bad_after() -> None:
 
 @pytest.mark.parametrize("types", [int, (Note, int), "Note", (Note(),), [None]])
 def test_bad_types(types: Any) -> None:
-    """What is not a class of events is an error at once."""
+    """A type that is no class of events is an error at once."""
     with pytest.raises(TypeError, match="classes of events"):
         written().read(types=types)
 

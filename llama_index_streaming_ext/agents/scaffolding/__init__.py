@@ -1,4 +1,4 @@
-"""What a model writes around its answer, told apart from it while it streams."""
+"""Scaffolding: telling the answer of a model from the text around it while it streams."""
 
 from __future__ import annotations
 

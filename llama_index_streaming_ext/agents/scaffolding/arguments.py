@@ -1,4 +1,4 @@
-"""Where the arguments of an action end."""
+"""Finding the end of the arguments of an action."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class CodeActSplitter:
         return pieces
 
     def end(self) -> list[Piece]:
-        """What was held back, now that nothing more will come."""
+        """Return the pieces that were held back, as no more text will come."""
         self._unread.final = True
         return self.feed("")
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 Kind = Literal["answer", "thought", "action", "arguments", "code"]
-"""What a piece of text is to the agent that it was written for."""
+"""The kind of a piece of text."""
 
 _CONTEXT = 2
 
@@ -54,12 +54,12 @@ class Trimmer:
 
     @property
     def held(self) -> str:
-        """What ends the text so far and was not given out."""
+        """The end of the text so far that was not given out."""
         return "".join(self._held)
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing but whitespace so far."""
+        """True if the text so far is nothing but whitespace."""
         return not self._started and not self.held.strip()
 
     def hold(self, text: str) -> None:
@@ -67,7 +67,7 @@ class Trimmer:
         self._held.append(text)
 
     def feed(self, text: str) -> str:
-        """What is certain now that `text` has come."""
+        """Add `text` and return the part that is certain now."""
         if not (self._keep or self._started):
             text = text.lstrip()
         body = text.rstrip()
@@ -81,7 +81,7 @@ class Trimmer:
 
 
 class Unread:
-    """What has come of a text and was not read yet.
+    """Part of a text that has come and was not read yet.
 
     Reading goes on from `at`. The two characters before it are kept, for patterns that look back.
     """
@@ -111,11 +111,11 @@ class Unread:
         return self.text[start : self.at]
 
     def has(self, count: int) -> bool:
-        """Whether so many characters are unread, or no more will come."""
+        """Return True if so many characters are unread, or no more will come."""
         return self.final or len(self.text) - self.at >= count
 
     def starts_with(self, text: str) -> bool:
-        """Whether what is unread begins with `text`."""
+        """Return True if the unread text begins with `text`."""
         return self.text.startswith(text, self.at)
 
     def skip_but(self, count: int) -> None:

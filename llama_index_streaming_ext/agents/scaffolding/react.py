@@ -13,7 +13,7 @@ _THOUGHT = "Thought:"
 _ANSWER = "Answer:"
 _ACTION = "Action:"
 _AHEAD = {_THOUGHT: 1, _ANSWER: 0, _ACTION: 2}
-"""How many characters after a marker say what it means."""
+"""Number of characters after a marker that decide its meaning."""
 
 _DRESSING = re.compile(r"[\s*_#>]+")
 _FENCE = re.compile(r"```[^\n`:]{0,32}\n")
@@ -124,7 +124,7 @@ class ReActSplitter:
         return pieces
 
     def end(self) -> list[Piece]:
-        """What was held back, now that nothing more will come."""
+        """Return the pieces that were held back, as no more text will come."""
         self._unread.final = True
         pieces = self.feed("")
         if self._section == "open":

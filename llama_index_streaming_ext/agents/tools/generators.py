@@ -46,7 +46,7 @@ def streaming_tool(tool: T, call: ToolAtWork) -> T:
 
 
 def _has_generator(tool: AsyncBaseTool) -> bool:
-    """Whether a tool's function is a generator by its definition."""
+    """Return True if a tool's function is a generator by its definition."""
     if not isinstance(tool, FunctionTool):
         return False
     return any(_is_generator(function) for function in (tool.real_fn, tool.async_fn))
@@ -77,7 +77,7 @@ def _streaming(function: Callable[..., Any], call: ToolAtWork) -> Callable[..., 
 
 
 class Yielded:
-    """What a generator tool has yielded.
+    """Items that a generator tool has yielded.
 
     Args:
         call: the tool call, into whose stream it goes.
@@ -104,7 +104,7 @@ class Yielded:
 
     @property
     def value(self) -> Any:
-        """What the tool gives: its texts joined; the last item where not all are texts."""
+        """Return the output of the tool: its texts, joined; the last item if not all are texts."""
         return "".join(self._texts) if self._texts is not None else self._last
 
 

@@ -36,7 +36,7 @@ PATIENCE = 120.0
 
 @pytest.fixture(autouse=True)
 def no_garbage_collection() -> Generator[None]:
-    """What closes a stream is not the garbage collector."""
+    """The stream is closed without the garbage collector."""
     gc.collect()
     gc.disable()
     yield
