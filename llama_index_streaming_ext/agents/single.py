@@ -75,9 +75,9 @@ class ReActAgent(SingleAgent, CoreReActAgent):
 
 
 class CodeActAgent(SingleAgent, CoreCodeActAgent):
-    """Core's `CodeActAgent`, whose `run()` returns a `StreamingHandler`.
+    """Agent that writes code and runs it; its `run()` returns a `StreamingHandler`.
 
-    What is streamed as `delta` is the text for the user; code is `CodeDelta` (U25).
+    The text for the user is streamed as `delta`, code as `CodeDelta`.
 
     Args:
         *args: as core's.

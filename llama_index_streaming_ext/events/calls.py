@@ -55,7 +55,7 @@ class LLMCallFinished(Event):
 class ToolCallDelta(Event):
     """A piece of a tool call's arguments, as the model writes them.
 
-    Joined, the deltas of one `tool_id` are the JSON text that the tool is called with (L5).
+    Joined, the deltas of one `tool_id` are the JSON text that the tool is called with.
     Arguments that a provider gives only as a dict are one delta, when they are complete.
     """
 

@@ -64,7 +64,7 @@ class EventStream(Readable):
     def append(self, event: Event, origin: Origin = NOWHERE) -> int:
         """Write an event.
 
-        A shallow copy is kept: setting its fields afterwards changes nothing for readers (U3).
+        A shallow copy is kept, so that readers do not see fields that are set afterwards.
 
         Args:
             event: the event.

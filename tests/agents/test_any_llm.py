@@ -191,7 +191,7 @@ async def test_core_s_mock_that_calls_functions() -> None:
 
 
 def make_generator(messages: Any, **kwargs: Any) -> Any:
-    """The answer is that of core's mock."""
+    """Return the answer of core's mock LLM."""
     return ChatMessage(role="assistant", content="hi there")
 
 

@@ -78,7 +78,7 @@ async def test_an_object_comes_while_it_is_written() -> None:
 
 @pytest.mark.parametrize("where", ["agent", "workflow"])
 async def test_an_object_is_streamed_in_an_agent_workflow(where: str) -> None:
-    """The workflow has the class, or the agent."""
+    """The class of the object is given to the workflow, or to the agent."""
     asks_agents = "agent.output_cls" in inspect.getsource(CoreAgentWorkflow.parse_agent_output)
     if where == "agent" and not asks_agents:
         pytest.skip("this core asks the workflow only")
