@@ -27,11 +27,6 @@ TODO: set[str] = {
     "query/answer_stream/engines.py",
     "query/answer_stream/structured.py",
     "query/engine.py",
-    "query/engine_copy/retrieved_engines.py",
-    "query/llms/loop_llms.py",
-    "query/llms/openai_clients.py",
-    "query/tracing/parts.py",
-    "query/tracing/sub_questions.py",
 }
 
 

@@ -19,6 +19,13 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     part_of,
     twin,
 )
+from llama_index_streaming_ext.upstream.query_engines import (
+    AQUERY,
+    ENGINE_OF_NODE,
+    QUERY,
+    TOOL_ENGINE,
+    TOOL_RETRIEVER,
+)
 from llama_index_streaming_ext.upstream.state import state_of
 
 Prepare = Callable[[Any], Any]
@@ -86,24 +93,23 @@ def on_found(
     if isinstance(engine, ToolRetrieverRouterQueryEngine):
         _on_found_tools(engine, prepare, change)
     else:
-        state = state_of(engine)
-        made = state["_node_to_query_engine_fn"]
+        made = ENGINE_OF_NODE.of(engine)
         known = made if isinstance(made, _EngineOf) else _EngineOf(made, _Finding())
         finding = _with(known.finding, prepare, change)
-        state["_node_to_query_engine_fn"] = _EngineOf(known.make, finding)
+        ENGINE_OF_NODE.set(engine, _EngineOf(known.make, finding))
 
 
 def _on_found_tools(engine: Any, prepare: Prepare | None, change: Change | None) -> None:
-    retriever = state_of(engine)["_retriever"]
+    retriever = TOOL_RETRIEVER.of(engine)
     finding = _Finding()
     if is_face(retriever, _BY):
         finding = getattr(hooks_of(retriever)["retrieve"], "__self__")  # noqa: B009 -- bound method
         retriever = part_of(retriever)
     finding = _with(finding, prepare, change)
     hooks = {"retrieve": finding.tools, "aretrieve": finding.atools}
-    state_of(engine)["_retriever"] = ObjectProxy(retriever, hooks, by=_BY)
-    hook_method(engine, "_query", _tell_found_tools, by=_BY)
-    hook_method(engine, "_aquery", _atell_found_tools, by=_BY)
+    TOOL_RETRIEVER.set(engine, ObjectProxy(retriever, hooks, by=_BY))
+    hook_method(engine, QUERY, _tell_found_tools, by=_BY)
+    hook_method(engine, AQUERY, _atell_found_tools, by=_BY)
 
 
 def _with(finding: _Finding, prepare: Prepare | None, change: Change | None) -> _Finding:
@@ -113,7 +119,8 @@ def _with(finding: _Finding, prepare: Prepare | None, change: Change | None) -> 
 
 def _tool_with(tool: Any, engine: Any) -> Any:
     copy = twin(tool)
-    state_of(copy).update(_query_engine=engine, _found_as=tool)
+    TOOL_ENGINE.set(copy, engine)
+    state_of(copy)["_found_as"] = tool
     return copy
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import threading
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from llama_index.core.llms import LLM
 
@@ -22,6 +21,18 @@ from llama_index_streaming_ext.llm.fallbacks import blocks_the_loop
 from llama_index_streaming_ext.llm.overlay import inner_of
 from llama_index_streaming_ext.query.llms.openai_clients import client_of
 from llama_index_streaming_ext.threads.background_loop import background
+from llama_index_streaming_ext.upstream.methods import qualified_name, undecorated
+from llama_index_streaming_ext.upstream.openai_clients import (
+    ACLIENT,
+    CLIENT,
+    GET_ACLIENT,
+    GET_CLIENT,
+    GIVEN_ASYNC_HTTP,
+    GIVEN_HTTP,
+    have_equal_settings,
+    http_of,
+)
+from llama_index_streaming_ext.upstream.state import PrivateAttribute
 
 MakeLoopLLM: TypeAlias = Callable[[Any, AbstractEventLoop], LLM | None]
 """Makes the LLM to ask on a loop out of one; None where there is none."""
@@ -30,17 +41,6 @@ _Class = TypeVar("_Class", bound=type[LLM])
 
 # Sync clients that were seen to be as the class makes them, however the LLM was changed since.
 _of_the_class: weakref.WeakSet[Any] = weakref.WeakSet()
-# What two clients of OpenAI's SDK have in common that send the same request.
-_SETTINGS = (
-    "api_key",
-    "base_url",
-    "organization",
-    "project",
-    "timeout",
-    "max_retries",
-    "_custom_headers",
-    "_custom_query",
-)
 
 
 def for_background_loop(llm: LLM) -> LLM | None:
@@ -130,22 +130,22 @@ def with_own_client(llm: Any, loop: AbstractEventLoop) -> LLM | None:
     Returns:
         The copy; None where the user gave an async client, or where answers are kept in the LLM.
     """
-    return _copied(llm, loop, "_aclient")
+    return _copied(llm, loop, ACLIENT)
 
 
 def _in_place_of_sync(llm: Any, loop: AbstractEventLoop) -> LLM | None:
-    return _copied(llm, loop, "_client") if llm._http_client is None else None
+    return _copied(llm, loop, CLIENT) if GIVEN_HTTP.of(llm) is None else None
 
 
-def _copied(llm: Any, loop: AbstractEventLoop, replaced: str) -> LLM | None:
+def _copied(llm: Any, loop: AbstractEventLoop, replaced: PrivateAttribute[Any]) -> LLM | None:
     """The copy, unless the client in the attribute `replaced` is not as the class makes it."""
-    if llm._async_http_client is not None or getattr(llm, "track_previous_responses", False):
+    if GIVEN_ASYNC_HTTP.of(llm) is not None or getattr(llm, "track_previous_responses", False):
         return None
     client = client_of(llm, loop)
-    if not _is_of_the_class(getattr(llm, replaced), client):
+    if not _is_of_the_class(replaced.of(llm), client):
         return None
     copied = copy.copy(llm)
-    copied._aclient = client
+    ACLIENT.set(copied, client)
     if not getattr(llm, "reuse_client", True):
         # The class would make another client, and leave that open after a stream. This one is of
         # this call only, too.
@@ -163,22 +163,19 @@ def _is_of_the_class(client: Any, ours: Any) -> bool:
         return True
     # By their names, so that subclasses (Azure's, a user's) are told from OpenAI's own. The SDK has
     # a class of HTTP clients for those that it makes itself.
+    named, named_http = _class_name(ours), _class_name(http_of(ours))
     same = (
-        _named(client) in (_named(ours), _named(ours).replace("Async", ""))
-        and _named(client._client) in (_named(ours._client), _in_sync(_named(ours._client)))
-        and all(getattr(client, name) == getattr(ours, name) for name in _SETTINGS)
+        _class_name(client) in (named, named.replace("Async", ""))
+        and _class_name(http_of(client)) in (named_http, named_http.replace("Async", "Sync"))
+        and have_equal_settings(client, ours)
     )
     if same:
         _of_the_class.add(client)
     return same
 
 
-def _named(thing: object) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
-
-
-def _in_sync(name: str) -> str:
-    return name.replace("Async", "Sync")
+def _class_name(thing: object) -> str:
+    return qualified_name(type(thing))
 
 
 def _itself(llm: Any, loop: AbstractEventLoop) -> LLM:
@@ -222,7 +219,7 @@ def _choose(cls: type) -> tuple[_Ways | None, tuple[str, ...]]:
         ways = _registered.get(base) or _known_ways(base)
         if ways is not None:
             methods = tuple(_answering(base))
-            same = all(_function(cls, name) is _function(base, name) for name in methods)
+            same = all(undecorated(cls, name) is undecorated(base, name) for name in methods)
             return (ways if same else None), methods
     return None, ()
 
@@ -230,7 +227,7 @@ def _choose(cls: type) -> tuple[_Ways | None, tuple[str, ...]]:
 def _known_ways(cls: type) -> _Ways | None:
     if vars(cls).get("any_loop") is True:
         return _Ways(_itself, _itself)
-    return _KNOWN.get(f"{cls.__module__}.{cls.__qualname__}")
+    return _KNOWN.get(qualified_name(cls))
 
 
 def _answering(cls: type) -> set[str]:
@@ -241,15 +238,7 @@ def _answering(cls: type) -> set[str]:
 
 
 def _async_name(name: str) -> str:
-    if name == "_get_client":
-        return "_get_aclient"
+    if name == GET_CLIENT:
+        return GET_ACLIENT
     bare = name.lstrip("_")
     return f"{name[: len(name) - len(bare)]}a{bare}"
-
-
-def _function(cls: type, name: str) -> Any:
-    found = inspect.getattr_static(cls, name, None)
-    # Core decorates the methods of every class anew; its callback decorators set it to True.
-    while callable(found) and callable(inner := getattr(found, "__wrapped__", None)):
-        found = cast("Any", inner)
-    return found

@@ -12,11 +12,12 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llama_index.core.llms import LLM
 
 from llama_index_streaming_ext.threads.loops import call_on_loop
+from llama_index_streaming_ext.upstream.openai_clients import credentials_of, http_of
 
 if TYPE_CHECKING:
     import httpx
@@ -97,7 +98,7 @@ class _Clients:
         from openai import AsyncOpenAI
 
         client = AsyncOpenAI(**credentials)
-        http = client._client  # pyright: ignore[reportPrivateUsage] -- close() would keep the rest
+        http = http_of(client)  # close() of the client would keep the rest
         self._open.add(http)
         # Streams hold their client. When the last of them is gone, nobody uses its connections.
         weakref.finalize(client, _close_soon, self._loop, http).atexit = False
@@ -145,8 +146,8 @@ def _close(loop: AbstractEventLoop, http: httpx.AsyncClient) -> None:
 
 
 def _credentials(llm: LLM) -> dict[str, Any]:
-    """What the class itself would make its async client with."""
-    credentials: dict[str, Any] = cast("Any", llm)._get_credential_kwargs(is_async=True)
+    """Return the arguments for an async client as the LLM's class itself would make it."""
+    credentials = credentials_of(llm)
     # The user's dict may change.
     headers = credentials["default_headers"]
     return {**credentials, "default_headers": dict(headers) if headers else headers}

@@ -53,6 +53,11 @@ from llama_index_streaming_ext.query.tracing.sub_questions import (
     asked_engine,
     selecting,
 )
+from llama_index_streaming_ext.upstream.query_engines import (
+    QUESTION_GENERATOR,
+    STEP_ENGINE,
+    SUB_QUESTION_ENGINES,
+)
 from llama_index_streaming_ext.upstream.state import state_of
 
 _HOLDERS = (BaseQueryEngine, BaseChatEngine, BaseSynthesizer, BaseQueryTransform)
@@ -166,25 +171,26 @@ class _Observer:
         return dict.fromkeys(names, around) | {f"a{name}": aaround for name in names}
 
     def _watch_sub_questions(self, engine: Any) -> None:
-        state = state_of(engine)
-        engines: dict[str, Any] = state["_query_engines"]
-        generator = state["_question_gen"]
+        engines = SUB_QUESTION_ENGINES.of(engine)
+        generator = QUESTION_GENERATOR.of(engine)
         if any(is_face(inner, self._work) for inner in engines.values()):
             return
         questions = Questions(self._work, engines.keys())
         # In place of the face that any question generator has.
         real = part_of(generator) if is_face(generator, self._work) else generator
-        state["_question_gen"] = ObjectProxy(real, questions.generating(), by=self._work)
-        state["_query_engines"] = {
+        generating = ObjectProxy(real, questions.generating(), by=self._work)
+        QUESTION_GENERATOR.set(engine, generating)
+        answering: dict[str, Any] = {
             name: ObjectProxy(inner, questions.answering(name), by=self._work)
             for name, inner in engines.items()
         }
+        SUB_QUESTION_ENGINES.set(engine, answering)
 
     def _watch_steps(self, engine: Any) -> None:
-        inner = state_of(engine)["_query_engine"]
+        inner = STEP_ENGINE.of(engine)
         if not is_face(inner, self._work):
             hooks = Steps(self._work).hooks()
-            state_of(engine)["_query_engine"] = ObjectProxy(inner, hooks, by=self._work)
+            STEP_ENGINE.set(engine, ObjectProxy(inner, hooks, by=self._work))
 
     def _watch_found(self, engines: Sequence[Any], tools: Sequence[Any]) -> None:
         if tools:

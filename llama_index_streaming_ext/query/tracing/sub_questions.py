@@ -21,6 +21,7 @@ from llama_index_streaming_ext.events.query import (
 from llama_index_streaming_ext.query.context.call_tree import Span, Work
 from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, hook_method
 from llama_index_streaming_ext.query.response.complete import afinished, complete, finished
+from llama_index_streaming_ext.upstream.query_engines import AQUERY, QUERY
 
 _Ask = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -34,11 +35,10 @@ def asked_engine(work: Work, engine: BaseQueryEngine) -> None:
     """
     asked = _Asked(work, type(engine).__name__)
     # A custom engine's `_query` is there to say that there is none.
-    names = ("query",) if isinstance(engine, CustomQueryEngine) else ("query", "_query")
-    for name in names:
-        prefixed = "_aquery" if name == "_query" else "aquery"
+    implementing = () if isinstance(engine, CustomQueryEngine) else ((QUERY, AQUERY),)
+    for name, async_name in (("query", "aquery"), *implementing):
         hook_method(engine, name, asked.query, by=work)
-        hook_method(engine, prefixed, asked.aquery, by=work)
+        hook_method(engine, async_name, asked.aquery, by=work)
 
 
 class _Asked:
