@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -49,6 +50,16 @@ def ctrl_c_is_heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_loop_is_made_unasked() -> None:
+    """Keep `asyncio.get_event_loop()` from making a loop that nobody closes.
+
+    Core's `asyncio_run` calls it. In a main thread that has never set a loop, Pythons before 3.14
+    make one; after the first `asyncio.run`, or this, the function raises instead.
+    """
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session", autouse=True)
