@@ -41,7 +41,7 @@ from llama_index.core.tools import ToolOutput
 from llama_index_streaming_ext.query.answer_stream.engines import stream_last_call
 from llama_index_streaming_ext.query.chat.turn import ChatRun
 from llama_index_streaming_ext.query.engine_copy.method_hooks import ObjectProxy, hook_method
-from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
+from llama_index_streaming_ext.query.tracing.purposes import trace_synthesizer, with_purpose
 from llama_index_streaming_ext.upstream.chat_engines import (
     ACONDENSE,
     ARETRIEVE,
@@ -145,7 +145,7 @@ def _synthesized(engine: Any, run: ChatRun) -> None:
 
     def made(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
         synthesizer = ask(*args, **{**kwargs, "streaming": True})
-        synthesizing(run.work, synthesizer)
+        trace_synthesizer(run.work, synthesizer)
         _stream_synthesis(synthesizer, run)
         return synthesizer
 
@@ -198,8 +198,9 @@ def _found(engine: Any, run: ChatRun) -> None:
 def _condensing(engine: Any, run: ChatRun) -> None:
     """Mark the LLM call that condenses a conversation to one question with its purpose."""
     if hasattr(engine, CONDENSE):
-        hook_method(engine, CONDENSE, working(run.work, "condense"), by=run)
-        hook_method(engine, ACONDENSE, aworking(run.work, "condense"), by=run)
+        condense, acondense = with_purpose(run.work, "condense")
+        hook_method(engine, CONDENSE, condense, by=run)
+        hook_method(engine, ACONDENSE, acondense, by=run)
 
 
 # Condense-question: the query engine

@@ -8,6 +8,7 @@ put around a method is an `Around`, which is told how to ask for what the method
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from llama_index_streaming_ext.query.engine_copy.shapes import shape_of
@@ -16,7 +17,35 @@ from llama_index_streaming_ext.upstream.state import state_of
 Advice = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Called instead of a method, with the method and the arguments; async where that is."""
 
+Enclose = Callable[
+    [tuple[Any, ...], dict[str, Any]], AbstractContextManager[Callable[[Any], Any] | None]
+]
+"""Gives the context of a call from its arguments; that may give a function for the answer."""
+
 _T = TypeVar("_T")
+
+
+def enclosing(enclose: Enclose) -> tuple[Advice, Advice]:
+    """Return the advice, sync and async, that makes a call within a context.
+
+    Args:
+        enclose: gives the context manager of each call. If that yields a function, the function
+            is called with the answer, within the context, and the caller gets what it returns.
+    """
+
+    def advice(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with enclose(args, kwargs) as given:
+            answer = method(*args, **kwargs)
+            return answer if given is None else given(answer)
+
+    async def async_advice(
+        method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        with enclose(args, kwargs) as given:
+            answer = await method(*args, **kwargs)
+            return answer if given is None else given(answer)
+
+    return advice, async_advice
 
 
 class MethodHook:

@@ -5,14 +5,17 @@ What is found is the user's own engine, so it is copied before anything is done 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.query_engine import RetrieverRouterQueryEngine, ToolRetrieverRouterQueryEngine
 
 from llama_index_streaming_ext.query.engine_copy.method_hooks import (
+    Advice,
     ObjectProxy,
+    enclosing,
     hook_method,
     hooks_of,
     is_face,
@@ -44,24 +47,32 @@ class _Finding(NamedTuple):
     changes: tuple[Change, ...] = ()
 
     def engines(self, found: Sequence[Any], tools: Sequence[Any] = ()) -> list[Any]:
-        """The copies of the engines that are to be asked instead."""
+        """Return the copies of the engines that are to be asked instead."""
         copies = [self.prepare(engine) for engine in found]
         for change in self.changes:
             change(copies, tools)
         return copies
 
-    def tools(self, ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Around the `retrieve` of a retriever of tools."""
-        found = ask(*args, **kwargs)
+    @contextmanager
+    def enclose(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Generator[Callable[[Any], Any]]:
+        """Replace the tools that a retriever returns."""
+        yield self.tools
+
+    def tools(self, found: Sequence[Any]) -> list[Any]:
+        """Return copies of tools, which ask the copies of their engines."""
         engines = self.engines([tool.query_engine for tool in found], found)
         return [_tool_with(*pair) for pair in zip(found, engines, strict=True)]
 
-    async def atools(
-        self, ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Around its `aretrieve`."""
-        found = await ask(*args, **kwargs)
-        return self.tools(lambda: found, (), {})
+
+class _ToolHooks(dict[str, Advice]):
+    """Hooks of a retriever of tools, with what they do."""
+
+    def __init__(self, finding: _Finding) -> None:
+        retrieve, aretrieve = enclosing(finding.enclose)
+        super().__init__(retrieve=retrieve, aretrieve=aretrieve)
+        self.finding = finding
 
 
 class _EngineOf:
@@ -76,7 +87,7 @@ class _EngineOf:
 
 
 def finds(engine: BaseQueryEngine) -> bool:
-    """Whether an engine asks others that it finds during the query."""
+    """Return True if an engine asks others that it retrieves during the query."""
     return isinstance(engine, ToolRetrieverRouterQueryEngine | RetrieverRouterQueryEngine)
 
 
@@ -101,15 +112,15 @@ def on_found(
 
 def _on_found_tools(engine: Any, prepare: Prepare | None, change: Change | None) -> None:
     retriever = TOOL_RETRIEVER.of(engine)
-    finding = _Finding()
+    known = _Finding()
     if is_face(retriever, _BY):
-        finding = getattr(hooks_of(retriever)["retrieve"], "__self__")  # noqa: B009 -- bound method
+        known = cast("_ToolHooks", hooks_of(retriever)).finding
         retriever = part_of(retriever)
-    finding = _with(finding, prepare, change)
-    hooks = {"retrieve": finding.tools, "aretrieve": finding.atools}
+    hooks = _ToolHooks(_with(known, prepare, change))
     TOOL_RETRIEVER.set(engine, ObjectProxy(retriever, hooks, by=_BY))
-    hook_method(engine, QUERY, _tell_found_tools, by=_BY)
-    hook_method(engine, AQUERY, _atell_found_tools, by=_BY)
+    advice, async_advice = enclosing(_enclose_query)
+    hook_method(engine, QUERY, advice, by=_BY)
+    hook_method(engine, AQUERY, async_advice, by=_BY)
 
 
 def _with(finding: _Finding, prepare: Prepare | None, change: Change | None) -> _Finding:
@@ -124,16 +135,11 @@ def _tool_with(tool: Any, engine: Any) -> Any:
     return copy
 
 
-def _tell_found_tools(
-    ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    return _with_found_tools(ask(*args, **kwargs))
-
-
-async def _atell_found_tools(
-    ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    return _with_found_tools(await ask(*args, **kwargs))
+@contextmanager
+def _enclose_query(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Callable[[Any], Any]]:
+    yield _with_found_tools
 
 
 def _with_found_tools(response: Any) -> Any:

@@ -46,12 +46,12 @@ from llama_index_streaming_ext.query.engine_copy.method_hooks import (
     part_of,
 )
 from llama_index_streaming_ext.query.engine_copy.retrieved_engines import Prepare, finds, on_found
-from llama_index_streaming_ext.query.tracing.purposes import aworking, synthesizing, working
+from llama_index_streaming_ext.query.tracing.purposes import trace_synthesizer, with_purpose
 from llama_index_streaming_ext.query.tracing.sub_questions import (
     Questions,
     Steps,
-    asked_engine,
-    selecting,
+    selector_hooks,
+    trace_engine,
 )
 from llama_index_streaming_ext.upstream.query_engines import (
     QUESTION_GENERATOR,
@@ -140,11 +140,11 @@ class _Observer:
             # It says that it is one, as mocks do, and so was not copied: it is the user's own.
             return part
         if isinstance(real, BaseQueryEngine):
-            asked_engine(self._work, real)
+            trace_engine(self._work, real)
         elif isinstance(real, BaseSynthesizer):
-            synthesizing(self._work, real)
+            trace_synthesizer(self._work, real)
         elif isinstance(real, BaseQueryTransform):
-            hook_method(real, "run", working(self._work, "transform"), by=self._work)
+            hook_method(real, "run", with_purpose(self._work, "transform")[0], by=self._work)
         self.look_into(real)
         return part
 
@@ -159,16 +159,16 @@ class _Observer:
     def _hooks_for(self, part: Any) -> dict[str, Advice]:
         work = self._work
         if isinstance(part, BaseSelector):
-            return selecting(work)
+            return selector_hooks(work)
         if isinstance(part, BaseQuestionGenerator):
             return Questions(work).generating()
         if isinstance(part, BaseEvaluator):
-            around, aaround = working(work, "evaluate"), aworking(work, "evaluate")
+            advice, async_advice = with_purpose(work, "evaluate")
             names = ("evaluate", "evaluate_response")
         else:
-            around, aaround = working(work, "rerank"), aworking(work, "rerank")
+            advice, async_advice = with_purpose(work, "rerank")
             names = ("postprocess_nodes",)
-        return dict.fromkeys(names, around) | {f"a{name}": aaround for name in names}
+        return dict.fromkeys(names, advice) | {f"a{name}": async_advice for name in names}
 
     def _watch_sub_questions(self, engine: Any) -> None:
         engines = SUB_QUESTION_ENGINES.of(engine)

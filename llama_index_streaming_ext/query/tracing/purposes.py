@@ -1,73 +1,61 @@
-"""What is put around the methods of parts that work, so that their LLM calls have a purpose."""
+"""Purposes of LLM calls: advice around the methods of the parts that make the calls."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from llama_index.core.response_synthesizers.base import BaseSynthesizer
 
 from llama_index_streaming_ext.query.context.call_tree import Span, Work
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, hook_method
-
-_Ask = Callable[..., Any]
-_Args = tuple[Any, ...]
-_Named = dict[str, Any]
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, enclosing, hook_method
 
 _ANSWERS = ("get_response", "get_response_from_messages")
 
 
-def working(work: Work, purpose: str) -> Advice:
-    """Around a method: while it runs, LLMs are asked for that purpose."""
+def with_purpose(work: Work, purpose: str) -> tuple[Advice, Advice]:
+    """Return advice, sync and async, that gives a purpose to the LLM calls made by a method."""
 
-    def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+    @contextmanager
+    def enclose(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[None]:
         with work.at_work(purpose):
-            return ask(*args, **kwargs)
+            yield
 
-    return around
-
-
-def aworking(work: Work, purpose: str) -> Advice:
-    """As `working`, around an async method."""
-
-    async def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-        with work.at_work(purpose):
-            return await ask(*args, **kwargs)
-
-    return around
+    return enclosing(enclose)
 
 
-def synthesizing(work: Work, synthesizer: BaseSynthesizer) -> None:
-    """Around a synthesizer, which must be the query's own; also where its answer comes later."""
-    for name in _ANSWERS:
-        hook_method(synthesizer, name, _answering(work), by=work)
-        hook_method(synthesizer, f"a{name}", _aanswering(work), by=work)
-    # Users' synthesizers may answer there.
-    hook_method(synthesizer, "synthesize", working(work, "synthesize"), by=work)
-    hook_method(synthesizer, "asynthesize", aworking(work, "synthesize"), by=work)
+def trace_synthesizer(work: Work, synthesizer: BaseSynthesizer) -> None:
+    """Give a purpose to a synthesizer's LLM calls, also to those made after it has returned.
 
+    Args:
+        work: the tree of the query's work.
+        synthesizer: one that belongs to the query.
+    """
 
-def _answering(work: Work) -> Advice:
-    def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+    @contextmanager
+    def enclose(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Callable[[Any], Any]]:
         with work.at_work("synthesize") as place:
-            answer = ask(*args, **kwargs)
-        # A synthesizer that asks itself, as tree_summarize does, has placed it already.
-        if not isinstance(answer, Generator) or isinstance(answer, PlacedAnswer):
-            return cast("Any", answer)
+            yield lambda answer: _placed(work, place, answer)
+
+    # Users' synthesizers may answer in `synthesize`.
+    hooks: dict[str, tuple[Advice, Advice]] = {name: enclosing(enclose) for name in _ANSWERS}
+    hooks["synthesize"] = with_purpose(work, "synthesize")
+    for name, (advice, async_advice) in hooks.items():
+        hook_method(synthesizer, name, advice, by=work)
+        hook_method(synthesizer, f"a{name}", async_advice, by=work)
+
+
+def _placed(work: Work, place: Span, answer: Any) -> Any:
+    """Return an answer whose LLM is asked at a place, even if it is asked only later."""
+    # A synthesizer that asks itself, as tree_summarize does, has placed it already.
+    if isinstance(answer, PlacedAnswer | AsyncPlacedAnswer):
+        return answer
+    if isinstance(answer, Generator):
         return PlacedAnswer(work, place, cast("Generator[Any]", answer))
-
-    return around
-
-
-def _aanswering(work: Work) -> Advice:
-    async def around(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-        with work.at_work("synthesize") as place:
-            answer = await ask(*args, **kwargs)
-        if not isinstance(answer, AsyncGenerator) or isinstance(answer, AsyncPlacedAnswer):
-            return cast("Any", answer)
+    if isinstance(answer, AsyncGenerator):
         return AsyncPlacedAnswer(work, place, cast("AsyncGenerator[Any]", answer))
-
-    return around
+    return answer
 
 
 class PlacedAnswer(Generator[Any, None, None]):

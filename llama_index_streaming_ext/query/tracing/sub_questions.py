@@ -1,4 +1,4 @@
-"""Who is asked what: engines within an engine, sub-questions, steps, and what selectors choose."""
+"""Events of engines within an engine: their queries, sub-questions and steps, and selections."""
 
 from __future__ import annotations
 
@@ -19,46 +19,38 @@ from llama_index_streaming_ext.events.query import (
     SubQuestion,
 )
 from llama_index_streaming_ext.query.context.call_tree import Span, Work
-from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, hook_method
+from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, enclosing, hook_method
 from llama_index_streaming_ext.query.response.complete import afinished, complete, finished
 from llama_index_streaming_ext.upstream.query_engines import AQUERY, QUERY
 
-_Ask = Callable[..., Any]
+_Method = Callable[..., Any]
 _Args = tuple[Any, ...]
-_Named = dict[str, Any]
+_Kwargs = dict[str, Any]
 
 
-def asked_engine(work: Work, engine: BaseQueryEngine) -> None:
-    """Around the methods by which an engine within an engine is asked: `QueryStarted`, once each.
+def trace_engine(work: Work, engine: BaseQueryEngine) -> None:
+    """Announce each query of an engine within an engine by one `QueryStarted`.
 
-    Core's engines ask by `query`, and some by `_query`, which `query` asks, too.
+    Core's engines call `query` of others, and some call `_query`, which `query` calls, too.
     """
-    asked = _Asked(work, type(engine).__name__)
+    advice, async_advice = enclosing(_InnerEngine(work, type(engine).__name__).announced)
     # A custom engine's `_query` is there to say that there is none.
     implementing = () if isinstance(engine, CustomQueryEngine) else ((QUERY, AQUERY),)
     for name, async_name in (("query", "aquery"), *implementing):
-        hook_method(engine, name, asked.query, by=work)
-        hook_method(engine, async_name, asked.aquery, by=work)
+        hook_method(engine, name, advice, by=work)
+        hook_method(engine, async_name, async_advice, by=work)
 
 
-class _Asked:
-    """Around the `query` and `_query` of one engine."""
+class _InnerEngine:
+    """An engine within an engine, whose queries are announced."""
 
     def __init__(self, work: Work, engine: str) -> None:
         self._work = work
         self._engine = engine
         self._own: set[str] = set()
 
-    def query(self, ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-        with self._announced(args, kwargs):
-            return ask(*args, **kwargs)
-
-    async def aquery(self, ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-        with self._announced(args, kwargs):
-            return await ask(*args, **kwargs)
-
     @contextmanager
-    def _announced(self, args: _Args, kwargs: _Named) -> Generator[None]:
+    def announced(self, args: _Args, kwargs: _Kwargs) -> Generator[None]:
         here = self._work.current().call_id
         if here in self._own:
             yield
@@ -72,24 +64,20 @@ class _Asked:
             yield
 
 
-def selecting(work: Work) -> dict[str, Advice]:
-    """Around a selector: `EngineSelected`."""
+def selector_hooks(work: Work) -> dict[str, Advice]:
+    """Return the hooks of a selector, which write `EngineSelected`."""
 
-    def select(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+    @contextmanager
+    def enclose(args: _Args, kwargs: _Kwargs) -> Generator[Callable[[Any], Any]]:
+        choices: Sequence[Any] = args[0] if args else kwargs["choices"]
         with work.at_work("select") as place:
-            selected = ask(*args, **kwargs)
-        return _told(work, place, selected, args, kwargs)
+            yield lambda selected: _announce_selection(work, place, selected, choices)
 
-    async def aselect(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-        with work.at_work("select") as place:
-            selected = await ask(*args, **kwargs)
-        return _told(work, place, selected, args, kwargs)
-
+    select, aselect = enclosing(enclose)
     return {"select": select, "aselect": aselect}
 
 
-def _told(work: Work, place: Span, selected: Any, args: _Args, kwargs: _Named) -> Any:
-    choices: Sequence[Any] = args[0] if args else kwargs["choices"]
+def _announce_selection(work: Work, place: Span, selected: Any, choices: Sequence[Any]) -> Any:
     chosen = selected.selections
     work.write(
         EngineSelected(
@@ -134,45 +122,41 @@ class Questions:
         self._lock = threading.Lock()
 
     def generating(self) -> dict[str, Advice]:
-        """Around a question generator: `SubQuestion`."""
+        """Return the hooks of a question generator, which write `SubQuestion`."""
 
-        def generate(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
+        @contextmanager
+        def enclose(args: _Args, kwargs: _Kwargs) -> Generator[Callable[[Any], Any]]:
             with self._work.at_work("sub_questions") as place:
-                made = ask(*args, **kwargs)
-            return self._made(made, place)
+                yield lambda made: self._announce(made, place)
 
-        async def agenerate(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-            with self._work.at_work("sub_questions") as place:
-                made = await ask(*args, **kwargs)
-            return self._made(made, place)
-
+        generate, agenerate = enclosing(enclose)
         return {"generate": generate, "agenerate": agenerate}
 
     def answering(self, tool_name: str | None) -> dict[str, Advice]:
-        """Around the engine of that name: `SubAnswer`, also where core hides that it failed.
+        """Return the hooks of the engine of a name, which write `SubAnswer`, also if it fails.
 
-        What it gives back is complete: core takes the text of it at once (U57).
+        Their answers are complete, because core takes the text at once (U57).
         """
 
-        def query(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-            pending = self._taken(tool_name, question_in(args, kwargs))
+        def query(method: _Method, args: _Args, kwargs: _Kwargs) -> Any:
+            pending = self._take(tool_name, question_in(args, kwargs))
             if pending is None:
-                return ask(*args, **kwargs)
+                return method(*args, **kwargs)
             with self._answered(pending) as answer:
-                answer.append(finished(ask(*args, **kwargs)))
+                answer.append(finished(method(*args, **kwargs)))
             return answer[0]
 
-        async def aquery(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-            pending = self._taken(tool_name, question_in(args, kwargs))
+        async def aquery(method: _Method, args: _Args, kwargs: _Kwargs) -> Any:
+            pending = self._take(tool_name, question_in(args, kwargs))
             if pending is None:
-                return await ask(*args, **kwargs)
+                return await method(*args, **kwargs)
             with self._answered(pending) as answer:
-                answer.append(await afinished(await ask(*args, **kwargs)))
+                answer.append(await afinished(await method(*args, **kwargs)))
             return answer[0]
 
         return {"query": query, "aquery": aquery}
 
-    def _made(self, made: Sequence[Any], place: Span) -> Any:
+    def _announce(self, made: Sequence[Any], place: Span) -> Any:
         for index, one in enumerate(made):
             call_id = self._work.new_id()
             pending = _Pending(call_id, place.call_id, index, one.sub_question, one.tool_name)
@@ -187,14 +171,14 @@ class Questions:
             )
             if self._tools is not None and pending.tool_name not in self._tools:
                 # Core looks it up, and hides that there is none.
-                self._tell(pending, error=f"KeyError: {pending.tool_name!r}")
+                self._write_answer(pending, error=f"KeyError: {pending.tool_name!r}")
             elif self._tools is not None:
                 with self._lock:
                     self._pending.append(pending)
         return made
 
-    def _taken(self, tool_name: str | None, question: str) -> _Pending | None:
-        """The first such question that nobody has taken, best of the engine that asks now."""
+    def _take(self, tool_name: str | None, question: str) -> _Pending | None:
+        """Return the first such question not taken yet, of the engine that asks now if possible."""
         here = self._work.current().call_id
         with self._lock:
             fits = [
@@ -214,11 +198,11 @@ class Questions:
             with self._work.at_work("sub_answer", pending.call_id):
                 yield answer
         except Exception as error:
-            self._tell(pending, error=f"{type(error).__name__}: {error}")
+            self._write_answer(pending, error=f"{type(error).__name__}: {error}")
             raise
-        self._tell(pending, answer=complete(answer[0]))
+        self._write_answer(pending, answer=complete(answer[0]))
 
-    def _tell(
+    def _write_answer(
         self, pending: _Pending, *, answer: str | None = None, error: str | None = None
     ) -> None:
         self._work.write(
@@ -234,27 +218,19 @@ class Questions:
 
 
 class Steps:
-    """Around the engine that is asked step by step: `StepQuery`."""
+    """Steps of the engine that is asked step by step."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._counts: dict[str, int] = {}
 
     def hooks(self) -> dict[str, Advice]:
-        """What is put around its methods."""
-
-        def query(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-            with self._step(args, kwargs):
-                return ask(*args, **kwargs)
-
-        async def aquery(ask: _Ask, args: _Args, kwargs: _Named) -> Any:
-            with self._step(args, kwargs):
-                return await ask(*args, **kwargs)
-
+        """Return the hooks of the engine, which write `StepQuery`."""
+        query, aquery = enclosing(self._step)
         return {"query": query, "aquery": aquery}
 
     @contextmanager
-    def _step(self, args: _Args, kwargs: _Named) -> Generator[None]:
+    def _step(self, args: _Args, kwargs: _Kwargs) -> Generator[None]:
         here, call_id = self._work.current().call_id, self._work.new_id()
         index = self._counts[here] = self._counts.get(here, -1) + 1
         question = question_in(args, kwargs)
@@ -263,7 +239,7 @@ class Steps:
             yield
 
 
-def question_in(args: _Args, kwargs: _Named) -> str:
-    """What is asked, of the arguments of any method that asks."""
+def question_in(args: _Args, kwargs: _Kwargs) -> str:
+    """Return the question among the arguments of a method of an engine."""
     query = args[0] if args else next(iter(kwargs.values()))
     return str(getattr(query, "query_str", query))
