@@ -127,7 +127,12 @@ class HttpServer:
             OSError: the port is taken.
         """
         self._thread.start()
-        return self._bound.result()
+        try:
+            return self._bound.result()
+        except OSError:
+            # The thread is about to end by itself: a caller that gets the error finds it gone.
+            self._thread.join()
+            raise
 
     def stop(self) -> None:
         """Cut every connection and end the thread. What was being answered stays unfinished."""

@@ -113,7 +113,7 @@ class FakeOpenAI:
         """Open the gate of that name. Any thread may call it."""
         self._gates.open(gate)
 
-    def wait_requests(self, count: int = 1, timeout: float = 5.0) -> list[ReceivedRequest]:
+    def wait_requests(self, count: int = 1, timeout: float = 30.0) -> list[ReceivedRequest]:
         """Wait until a number of requests were received, and return all requests.
 
         Args:
