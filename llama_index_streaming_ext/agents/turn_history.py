@@ -31,15 +31,12 @@ from llama_index_streaming_ext.events import (
     ToolCall,
     ToolCallResult,
 )
+from llama_index_streaming_ext.llm.marks import INTERRUPTED
 
 if TYPE_CHECKING:
     from llama_index.core.memory import BaseMemory
 
     from llama_index_streaming_ext.stream.record import Record
-
-INTERRUPTED = "interrupted"
-"""The key in `additional_kwargs` of the last message of a turn that was broken off. Its value says
-by what: `"stopped"`, `"failed"`, `"timed_out"`, `"lost"`."""
 
 
 @dataclass(slots=True)
@@ -97,28 +94,6 @@ async def keep_turn(memory: BaseMemory, records: Iterable[Record], ended: str) -
     known = {_answers_call(message) for message in kept} - {None}
     written = [i for i, message in enumerate(messages) if _answers_call(message) in known]
     await memory.aput_messages(messages[written[-1] + 1 :] if written else messages)
-
-
-def without_marks(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Return messages as a provider is to get them: without the marks of broken-off turns.
-
-    Args:
-        messages: the messages; none of them is changed.
-    """
-    return [
-        message.model_copy(
-            update={
-                "additional_kwargs": {
-                    key: value
-                    for key, value in message.additional_kwargs.items()
-                    if key != INTERRUPTED
-                }
-            }
-        )
-        if INTERRUPTED in message.additional_kwargs
-        else message
-        for message in messages
-    ]
 
 
 def _llm_calls(records: Iterable[Record]) -> list[_LLMCall]:

@@ -10,6 +10,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from llama_index_streaming_ext.llm.call import LLMCall
+from llama_index_streaming_ext.llm.marks import unmarked_call
 from llama_index_streaming_ext.llm.observer import OnIncomplete
 from llama_index_streaming_ext.llm.open_streams import track_stream
 from llama_index_streaming_ext.llm.options import Options
@@ -117,11 +118,13 @@ class StreamingLLM(_Base):
     async def achat(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a chat, as the inner LLM does."""
         inner = self.inner
+        args, kwargs = unmarked_call(args, kwargs)
         return await answer(inner, self.streaming_options, lambda: inner.achat(*args, **kwargs))
 
     def chat(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a chat, as the inner LLM does."""
         inner = self.inner
+        args, kwargs = unmarked_call(args, kwargs)
         return answer_sync(inner, self.streaming_options, lambda: inner.chat(*args, **kwargs))
 
     async def acomplete(self, *args: Any, **kwargs: Any) -> Any:
@@ -149,14 +152,14 @@ class StreamingLLM(_Base):
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
         call, inner, options = self._call()
-        kwargs = self._asking(method, kwargs)
+        args, kwargs = unmarked_call(args, self._asking(method, kwargs))
         return track_stream(read(call, inner, method, args, kwargs, options.strict))
 
     def _stream(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, None, None]:
         call, inner, options = self._call()
-        kwargs = self._asking(method, kwargs)
+        args, kwargs = unmarked_call(args, self._asking(method, kwargs))
         return track_stream(read_sync(call, inner, method, args, kwargs, options.strict))
 
 
@@ -178,12 +181,14 @@ class StreamingToolLLM(StreamingLLM):
         """Answer a chat with tools, as the inner LLM does."""
         inner: Any = self.inner
         ask = inner.achat_with_tools
+        args, kwargs = unmarked_call(args, kwargs)
         return await answer(inner, self.streaming_options, lambda: ask(*args, **kwargs))
 
     def chat_with_tools(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a chat with tools, as the inner LLM does."""
         inner: Any = self.inner
         ask = inner.chat_with_tools
+        args, kwargs = unmarked_call(args, kwargs)
         return answer_sync(inner, self.streaming_options, lambda: ask(*args, **kwargs))
 
 

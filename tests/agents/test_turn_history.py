@@ -19,11 +19,10 @@ from llama_index_streaming_ext import (
     emit_progress,
 )
 from llama_index_streaming_ext.agents.turn_history import (
-    INTERRUPTED,
     keep_turn,
     turn_messages,
-    without_marks,
 )
+from llama_index_streaming_ext.llm.marks import INTERRUPTED, without_marks
 from llama_index_streaming_ext.stream.record import Record
 from llama_index_streaming_ext.testing import (
     FakeStreamingLLM,

@@ -8,13 +8,11 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 from llama_index.core.memory import BaseMemory, Memory
 
+from llama_index_streaming_ext.llm.marks import INCOMPLETE
 from llama_index_streaming_ext.query.chat.conversation import Conversation
 from llama_index_streaming_ext.query.chat.summary_memory import aget, get, to_the_end
 from llama_index_streaming_ext.query.context.call_tree import MEMORY, Work
 from llama_index_streaming_ext.query.engine_copy.method_hooks import Advice, ObjectProxy
-
-INCOMPLETE = "incomplete"
-"""The key in `additional_kwargs` of an answer that is not whole, and there the reason."""
 
 
 class TurnMemory:
