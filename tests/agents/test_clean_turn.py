@@ -136,8 +136,8 @@ async def test_the_end_of_iterations_leaves_no_orphan() -> None:
 async def test_each_turn_has_its_own_time() -> None:
     """Turns that were completed take nothing of the timeout of later ones."""
     with VirtualClock():
-        llm = FakeStreamingLLM([Turn(wait(0.8), text("ok"))] * 4)
-        agent = FunctionAgent(llm=llm, timeout=1.0)
+        llm = FakeStreamingLLM([Turn(wait(20.0), text("ok"))] * 4)
+        agent = FunctionAgent(llm=llm, timeout=60.0)
         ctx = Context(agent)
         for _ in range(4):
             assert str(await agent.run(user_msg="Hi", ctx=ctx)) == "ok"
@@ -146,8 +146,8 @@ async def test_each_turn_has_its_own_time() -> None:
 async def test_a_timeout_does_not_end_the_context() -> None:
     """After a timeout the next message is answered."""
     with VirtualClock():
-        llm = FakeStreamingLLM([Turn(text("a"), wait(9.0), text("b")), Turn(text("ok"))])
-        agent = FunctionAgent(llm=llm, timeout=1.0)
+        llm = FakeStreamingLLM([Turn(text("a"), wait(900.0), text("b")), Turn(text("ok"))])
+        agent = FunctionAgent(llm=llm, timeout=60.0)
         ctx = Context(agent)
         with pytest.raises(WorkflowTimeoutError):
             await agent.run(user_msg="Hi", ctx=ctx)

@@ -92,8 +92,10 @@ async def test_a_stop_in_a_tool_gives_each_call_a_result() -> None:
     calls = parallel(tool_call("weather", city="Paris"), tool_call("book", flight="LH1"))
     agent = FunctionAgent(llm=FakeStreamingLLM([Turn(text("Wait."), calls)]), tools=[weather, book])
     handler = agent.run(user_msg="hi")
+    seen: set[str] = set()
     async for event in handler.stream_events():
-        if type(event).__name__ == "ToolProgress":
+        seen.add(type(event).__name__)
+        if {"ToolProgress", "ToolCallResult"} <= seen:
             break
     await handler.cancel_run()
     messages = turn_messages(await records_of(handler), "stopped")
