@@ -101,7 +101,7 @@ class LLMCall:
 
     @property
     def max_lead(self) -> int | None:
-        """How many chunks the LLM may be ahead of the readers."""
+        """The number of chunks that the LLM may be ahead of the readers."""
         of_site = self.site.max_lead if self.site is not None else None
         return of_site if of_site is not None else self._options.max_lead
 
@@ -114,7 +114,7 @@ class LLMCall:
         return await self.site.wait_for_room(lead) if self.site is not None else lead
 
     def room_sync(self, lead: int) -> None:
-        """What `room` does, in a thread that may block."""
+        """Wait for room, in a thread that may block."""
         if self.site is not None:
             self.site.wait_for_room_sync(lead)
 

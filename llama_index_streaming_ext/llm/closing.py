@@ -76,7 +76,7 @@ async def _aclose(chunks: AsyncIterator[Any]) -> None:
 
 
 def _wrapped_by_core(chunks: AsyncIterator[Any]) -> list[_Async]:
-    """What a generator of core iterates over, and leaves open when it is closed.
+    """Return the stream that a generator of core reads, and leaves open when it is closed.
 
     Core's callback decorators, and its helpers that turn chats into completions, are the only ones
     who know the generator that they wrap; the variables of a generator's frame are public.

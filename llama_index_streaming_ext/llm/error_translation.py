@@ -58,7 +58,7 @@ _BROKEN_ERRNOS = frozenset(
 
 
 def translated(error: Exception, text: str = "", call_id: str = "") -> Exception:
-    """What to raise for an error that came out of an LLM's stream.
+    """Return the error to raise for one that came out of an LLM's stream.
 
     Args:
         error: the error. It becomes the `__cause__` of what it is translated to.

@@ -1,4 +1,4 @@
-"""Which faces of an LLM really stream, and what is used instead of those that do not.
+"""The methods of an LLM that really stream, and the substitutes for those that do not.
 
 An LLM of LlamaIndex has four faces: sync and async, streaming and not. Few have all of them.
 What an LLM lacks says so by `NotImplementedError`, some at the call and some at the first chunk
@@ -31,7 +31,7 @@ from llama_index_streaming_ext.llm.closing import aclose, close
 from llama_index_streaming_ext.threads.to_thread import pumped
 
 Chunk: TypeAlias = ChatResponse | CompletionResponse
-"""What a stream of an LLM is made of."""
+"""The kind of chunks of an LLM's stream."""
 AsyncStreaming: TypeAlias = Literal["astream_chat", "astream_chat_with_tools", "astream_complete"]
 Streaming: TypeAlias = Literal["stream_chat", "stream_chat_with_tools", "stream_complete"]
 AsyncMethod: TypeAlias = AsyncStreaming | Literal["achat", "achat_with_tools", "acomplete"]
@@ -184,7 +184,7 @@ class _Way(NamedTuple, Generic[_Open]):
 
 
 class _Tried:
-    """What is known of a stream so far.
+    """The state of a stream so far.
 
     Attributes:
         streamed: False if the LLM gave its whole answer as one chunk; None before the first.
@@ -305,7 +305,7 @@ class OpenedSync(_Tried):
 
 
 class _Call(NamedTuple):
-    """What an LLM is asked, by whichever method."""
+    """The arguments of an LLM call, by whichever method."""
 
     llm: LLM
     args: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""How a `StreamingLLM` is set."""
+"""The options of a `StreamingLLM`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llama_index_streaming_ext.llm.observer import CallObserver, OnIncomplete
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a `StreamingLLM` is set.
+    """The options of a `StreamingLLM`.
 
     Attributes:
         on_incomplete: what to do about an answer that is not whole: `"raise"`, or `"event"`, which

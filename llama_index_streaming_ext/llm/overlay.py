@@ -86,7 +86,7 @@ def options_of(llm: LLM) -> Any:
 
 
 class _Wrapped(Quiet):
-    """What every wrapped LLM does otherwise than its inner's class would.
+    """The behaviour in which every wrapped LLM differs from the class of its inner LLM.
 
     The methods of the inner's class run with the wrapper as `self`, so that what they call is the
     face. What must not see the wrapper is here.

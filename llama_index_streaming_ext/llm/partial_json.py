@@ -1,4 +1,4 @@
-"""What is certain of a pydantic object while a model still writes its JSON.
+"""The certain part of a pydantic object while a model still writes its JSON.
 
 What is shown is always a prefix of the object in the end: fields appear, strings and lists grow.
 Fields that are complete are validated and dumped as the whole object will be, so a coerced or
@@ -99,7 +99,7 @@ class PartialModel:
         return self._object is not None
 
     def shown(self, written: Mapping[str, Any]) -> dict[str, Any]:
-        """What is certain, given what is written so far.
+        """Return the certain part of the object, given the text so far.
 
         Args:
             written: the fields as JSON values, of which the last may not be complete.
@@ -148,7 +148,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _open_value(annotation: Any, value: Any) -> Any:
-    """What is certain of a value that may go on."""
+    """Return the certain part of a value that may go on."""
     origin, args = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return value

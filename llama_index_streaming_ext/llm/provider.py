@@ -28,12 +28,12 @@ _STREAMING = frozenset(
 
 
 class Provider(NamedTuple):
-    """What is known to stand behind an LLM."""
+    """The provider that is known to stand behind an LLM."""
 
     dialect: Literal["chat", "responses"]
-    """Which API of OpenAI's it speaks."""
+    """The API of OpenAI that the LLM speaks."""
     faithful: bool
-    """Whether its chunks come as that API sent them: no user's class streams in another way."""
+    """True if chunks come as that API sent them, so that no user's class changes them."""
 
 
 def provider_of(llm: LLM) -> Provider | None:

@@ -1,4 +1,4 @@
-"""What to ask of a provider, beside what the user asks."""
+"""Request options that are added to those of the user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ and the like are the prompt's, or the program's."""
 
 
 def usage_kwargs(llm: LLM, method: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What to add to the arguments of a call, so that the provider says what it used.
+    """Return the arguments to add to a call, so that the provider reports its usage.
 
     Chat Completions streams its usage only if asked to (U70), and then in a last chunk of its own.
     The Responses API always says it, and other servers may refuse an option that they do not know:

@@ -92,7 +92,7 @@ class StreamingLLM(_Base):
 
         @property
         def metadata(self) -> LLMMetadata:
-            """What the inner LLM says that it can do."""
+            """The abilities that the inner LLM reports."""
             ...
 
     # Streams

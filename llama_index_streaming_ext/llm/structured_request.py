@@ -1,4 +1,4 @@
-"""How the Responses API is asked for objects, so that they can be streamed."""
+"""Requests for objects in the Responses API that can be streamed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def asks_past_its_chat(llm: LLM) -> bool:
 
 
 def json_schema(output_cls: type[BaseModel]) -> dict[str, Any]:
-    """How `responses.parse` asks for an object, as arguments of a call that is streamed."""
+    """Return the arguments by which `responses.parse` asks for an object, for a streamed call."""
     from openai import pydantic_function_tool  # an LLM of its class is there, so it is installed
 
     schema = pydantic_function_tool(output_cls)["function"].get("parameters")

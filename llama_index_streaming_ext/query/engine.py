@@ -26,6 +26,11 @@ from llama_index_streaming_ext.query.response.sync import AsyncLiveResponse, Liv
 from llama_index_streaming_ext.threads.background_loop import refuse_on_background_loop
 from llama_index_streaming_ext.threads.loops import running_loop
 from llama_index_streaming_ext.upstream.callers import called_by_core
+from llama_index_streaming_ext.upstream.query_engines import (
+    prompt_modules_of,
+    prompts_of,
+    update_prompts_of,
+)
 
 _Base = BaseQueryEngine if TYPE_CHECKING else object
 
@@ -164,24 +169,24 @@ class StreamingQueryEngine(QueryMethods, Wrapping, BaseQueryEngine):  # pyright:
         return getattr(self.engine, name)
 
     def _get_prompts(self) -> dict[str, Any]:
-        return self.engine._get_prompts()  # pyright: ignore[reportPrivateUsage] # core's hook
+        return prompts_of(self.engine)
 
     def _get_prompt_modules(self) -> Any:
-        return self.engine._get_prompt_modules()  # pyright: ignore[reportPrivateUsage] # core's hook
+        return prompt_modules_of(self.engine)
 
     def _update_prompts(self, prompts: Any) -> None:
-        self.engine._update_prompts(prompts)  # pyright: ignore[reportPrivateUsage] # core's hook
+        update_prompts_of(self.engine, prompts)
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """What the engine's retriever finds."""
+        """Return the nodes that the engine's retriever finds."""
         return self.engine.retrieve(query_bundle)
 
     def synthesize(self, *args: Any, **kwargs: Any) -> Any:
-        """What the engine makes of nodes."""
+        """Return the response that the engine makes from nodes."""
         return self.engine.synthesize(*args, **kwargs)
 
     async def asynthesize(self, *args: Any, **kwargs: Any) -> Any:
-        """What the engine makes of nodes."""
+        """Return the response that the engine makes from nodes."""
         return await self.engine.asynthesize(*args, **kwargs)
 
     def _query(self, query_bundle: QueryBundle) -> Any:
@@ -218,7 +223,7 @@ def stream_query(
 def astream_query(
     engine: BaseQueryEngine, question: str | QueryBundle, **options: Any
 ) -> AsyncLiveResponse:
-    """What `stream_query` gives where an event loop is running, by a name that says so.
+    """Ask in a running event loop, and return a response at once, as `stream_query` does there.
 
     Args:
         engine: any query engine, or a `StreamingQueryEngine`.
@@ -241,13 +246,13 @@ def _streaming(engine: BaseQueryEngine, options: dict[str, Any]) -> StreamingQue
 
 
 def complete_response(engine: BaseQueryEngine, question: Any) -> Any:
-    """What an engine answers, all of it: for core's code, which takes the text at once."""
+    """Return the complete response of an engine, for core's code, which takes the text at once."""
     response = engine.query(question)
     return _whole(response, complete(response))
 
 
 async def acomplete_response(engine: BaseQueryEngine, question: Any) -> Any:
-    """What an engine answers, all of it: for core's code, which takes the text at once."""
+    """Return the complete response of an engine, for core's code, which takes the text at once."""
     response = await engine.aquery(question)
     return _whole(response, await acomplete(response))
 

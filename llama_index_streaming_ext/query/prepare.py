@@ -45,11 +45,11 @@ def in_turn() -> Generator[None]:
 
 
 Show = Literal["answer", "calls"]
-"""What is shown of a query: the answer, or what every inner LLM call says, too."""
+"""The parts of a query that are shown: the answer, or the text of every inner LLM call, too."""
 
 
 class Wrapping:
-    """What wraps an engine. Where core's engines hold one, the engine within is at work."""
+    """A wrapper of an engine. Where core's engines hold a wrapper, its inner engine is asked."""
 
     engine: Any
 

@@ -25,7 +25,7 @@ class _AnySynthesizer(ABCMeta):
 
 
 class ResponseSynthesizer(_Base, metaclass=_AnySynthesizer):
-    """Core's response synthesizers, under the name that the documents have for them (U50).
+    """Core's response synthesizers, under the name that the documents give them.
 
     `isinstance` takes every synthesizer of core's for one.
 

@@ -33,7 +33,7 @@ class StreamingQueryEngineTool(QueryEngineTool):
     not the agent's while their usage is counted. The agent gets the whole answer, as from core's
     tool, and so does everybody else.
 
-    The event loop is never held up (U59): an engine whose async face blocks is asked by its sync
+    The event loop is never held up: an engine whose async face blocks is asked by its sync
     face, in a thread of its own. Cancelling the agent's run stops the query.
 
     Args:
@@ -170,7 +170,7 @@ class _Entries(Cursor[Token | Record]):
 
 
 class _Shown:
-    """What a query does, written into the run of the agent whose tool asks it.
+    """The events of a query, written into the run of the agent whose tool asks it.
 
     Args:
         run: the query.
@@ -213,7 +213,7 @@ def stopping(run: QueryRun) -> Generator[None, None, None]:
 
 
 def _response_of(run: QueryRun) -> Response | PydanticResponse:
-    """What core's tool gives as its raw output: the complete response."""
+    """Return the raw output that core's tool gives: the complete response."""
     if isinstance(run.object, BaseModel):
         return PydanticResponse(run.object, run.sources, run.metadata)
     return Response(run.text, run.sources, run.metadata)

@@ -144,7 +144,7 @@ def _noop() -> None:
 
 
 class _Reading(HandOff[T]):
-    """What the task that reads a stream and the thread that wants its items share."""
+    """The state that a task that reads a stream shares with the thread that takes the items."""
 
     def __init__(
         self, make: Callable[[], AsyncIterator[T] | Awaitable[AsyncIterator[T]]], lead: int

@@ -86,7 +86,7 @@ async def _read(pump: _Pump[T], context: contextvars.Context) -> AsyncGenerator[
 
 
 class _Pump(HandOff[T]):
-    """What the thread of a generator and its reader share."""
+    """The state that the thread of a generator and its reader share."""
 
     def __init__(self, make: Callable[[], Iterator[T]], lead: int) -> None:
         super().__init__(lead)

@@ -30,3 +30,42 @@ TOOL_RETRIEVER = PrivateAttribute[Any]("_retriever")
 
 ENGINE_OF_NODE = PrivateAttribute[Callable[..., Any]]("_node_to_query_engine_fn")
 """The function with which a `RetrieverRouterQueryEngine` makes an engine of a node."""
+
+SYNTHESIZER, SUMMARIZER = "_response_synthesizer", "_summarizer"
+"""The attributes with the synthesizer of an engine's answer."""
+
+INNER_ENGINE, ROUTED_ENGINES = "_query_engine", "_query_engines"
+"""The attributes with the engine, or the engines, that an engine or a tool asks."""
+
+CUSTOM_ENGINES, GRAPH = "_custom_query_engines", "_graph"
+"""The attributes of a `ComposableGraphQueryEngine`: its engines by index ids, and its graph."""
+
+SQL_TOOL, OTHER_TOOL = "_sql_query_tool", "_other_query_tool"
+"""The attributes with the two tools of a `SQLJoinQueryEngine`."""
+
+JOINS = "_use_sql_join_synthesis"
+"""The attribute of a `SQLJoinQueryEngine` that is True if its LLM joins both answers."""
+
+SELECTOR = "_selector"
+"""The attribute with the selector of an engine that chooses."""
+
+VERBOSE = "_verbose"
+"""The attribute of an engine that is True if the engine prints its work."""
+
+ENGINE_HOLDERS = (INNER_ENGINE, ROUTED_ENGINES, CUSTOM_ENGINES, SQL_TOOL, OTHER_TOOL)
+"""The attributes in which core's engines hold other engines."""
+
+
+def prompts_of(engine: Any) -> dict[str, Any]:
+    """Return the prompts of an engine, by the hook of core's `PromptMixin`."""
+    return engine._get_prompts()
+
+
+def prompt_modules_of(engine: Any) -> Any:
+    """Return the parts of an engine that have prompts, by the hook of core's `PromptMixin`."""
+    return engine._get_prompt_modules()
+
+
+def update_prompts_of(engine: Any, prompts: Any) -> None:
+    """Set prompts of an engine, by the hook of core's `PromptMixin`."""
+    engine._update_prompts(prompts)

@@ -22,13 +22,6 @@ DEFINED = re.compile(
     r"(?:\bdef |\bclass |\bself\.|\bcls\.)(_[a-zA-Z]\w*)|^ *(_[a-z]\w*) *[:=]", re.M
 )
 
-# Files that still spell some; none may be added.
-TODO: set[str] = {
-    "query/answer_stream/engines.py",
-    "query/answer_stream/structured.py",
-    "query/engine.py",
-}
-
 
 @functools.cache
 def theirs() -> set[str]:
@@ -115,15 +108,9 @@ FILES = sorted(
 @pytest.mark.parametrize("part", sorted({name.partition("/")[0] for name in FILES}))
 def test_private_names_stand_in_upstream_only(part: str) -> None:
     """No file outside `upstream/` reads a private name of the libraries, or spells one."""
-    files = [name for name in FILES if name.partition("/")[0] == part and name not in TODO]
+    files = [name for name in FILES if name.partition("/")[0] == part]
     found = {name: private_names((ROOT / name).read_text(encoding="utf-8")) for name in files}
     assert {name: names for name, names in found.items() if names} == {}
-
-
-def test_the_list_of_files_to_do_is_short() -> None:
-    """A file that spells no private name any more leaves the list."""
-    clean = {name for name in TODO if not private_names((ROOT / name).read_text(encoding="utf-8"))}
-    assert clean == set()
 
 
 @pytest.mark.parametrize(

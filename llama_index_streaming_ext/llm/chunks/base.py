@@ -1,4 +1,4 @@
-"""What reads the chunks of one LLM call."""
+"""The base class of readers of the chunks of one LLM call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llama_index_streaming_ext.llm.chunks.tool_calls import Fragment, TextSoFar,
 
 
 class Piece(NamedTuple):
-    """What one chunk adds."""
+    """The addition of one chunk to its call."""
 
     delta: str
     """Text of the answer."""

@@ -40,7 +40,7 @@ class GrowingCall(ToolCallSoFar):
         self.shown_id = block.tool_call_id
         super().__init__(index, free_id(self.shown_id, index, others), block.tool_name)
         self.told_elsewhere = False
-        """Whether its fragments come from the raw chunks."""
+        """True if the fragments come from the raw chunks."""
         self._seen: str | Mapping[str, Any] = ""
         self._held_whole = False
         self._tail = ""
@@ -74,7 +74,7 @@ class GrowingCall(ToolCallSoFar):
         return self._tell(self._seen if isinstance(self._seen, str) else as_json(self._seen))
 
     def end(self) -> Fragment | None:
-        """What only the end makes certain."""
+        """Return the additions that only the end makes certain."""
         last = self.complete()
         if not self.told_elsewhere and not self._is_as_told():
             self._warn()

@@ -141,7 +141,7 @@ class _CallOnTheWire(ToolCallSoFar):
         return self.add(arguments)
 
     def end(self) -> Fragment | None:
-        """What only the end makes certain."""
+        """Return the additions that only the end makes certain."""
         self.tool_id = self.shown_id
         return super().end() if self.is_function else None
 

@@ -1,4 +1,4 @@
-"""What each chunk of an LLM's stream adds: text, reasoning, arguments of tool calls."""
+"""The additions of each chunk of an LLM's stream: text, reasoning, arguments of tool calls."""
 
 from __future__ import annotations
 

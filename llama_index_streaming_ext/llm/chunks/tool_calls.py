@@ -17,9 +17,9 @@ class Fragment(NamedTuple):
     tool_name: str
     """The name of the tool."""
     index: int  # pyright: ignore[reportIncompatibleMethodOverride] - a tuple's own is not used
-    """Which call of this LLM call it is: 0, 1, 2, ... in the order in which they began."""
+    """The position of the tool call in the LLM call, from 0, in the order of their beginnings."""
     delta: str
-    """What it adds to the JSON text of the arguments; never empty."""
+    """The addition to the JSON text of the arguments; never empty."""
 
 
 class TextSoFar:
@@ -83,7 +83,7 @@ class ToolCallSoFar:
         return Fragment(self.tool_id, self.tool_name, self.index, delta)
 
     def end(self) -> Fragment | None:
-        """What only the end makes certain: no arguments are `{}`, and a name will not come."""
+        """Return the additions that only the end makes certain: no arguments become `{}`."""
         if not self.arguments:
             self._held.append("{}")
             self.arguments.add("{}")
@@ -132,7 +132,7 @@ def as_json(arguments: Mapping[str, Any]) -> str:
 
 
 def _as_json_can(value: object) -> object:
-    """What stands for a value in JSON: some providers give lists and dicts of their own classes."""
+    """Return a value as JSON has it: some providers give lists and dicts of their own classes."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, Any]", value))
     if isinstance(value, Sequence | Set) and not isinstance(value, bytes | bytearray):
@@ -141,7 +141,7 @@ def _as_json_can(value: object) -> object:
 
 
 def parsed(text: str) -> object:
-    """What a text of JSON says; None where it says nothing, yet."""
+    """Return the value of a JSON text; None if the text is not complete yet."""
     try:
         return json.loads(text)
     except ValueError:

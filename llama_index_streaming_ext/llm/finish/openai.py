@@ -1,4 +1,4 @@
-"""How the two APIs of OpenAI say that a call has ended, and why (U70, U74)."""
+"""The ends of calls in the two APIs of OpenAI (U70, U74)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llama_index_streaming_ext.llm.finish.reasons import (
 
 
 def chat_finish(raw: Any) -> Finish | None:
-    """What a chunk or an answer of Chat Completions says of the end.
+    """Read the end of a call from a chunk or an answer of Chat Completions.
 
     Args:
         raw: a `ChatCompletionChunk`, a `ChatCompletion`, a legacy `Completion`, or one as a dict.
@@ -44,7 +44,7 @@ def _chat_end(raw: Any, choice: Any, refusal: Any, reason: str | None) -> Finish
 
 
 def responses_finish(raw: Any) -> Finish | None:
-    """What an event or an answer of the Responses API says of the end.
+    """Read the end of a call from an event or an answer of the Responses API.
 
     The text of a refusal comes in fragments, and then three times more, whole: in a stream only
     the fragments are read.

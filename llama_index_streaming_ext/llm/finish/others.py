@@ -1,4 +1,4 @@
-"""How other providers say that a call has ended, known by the shape of what they say."""
+"""The ends of calls of other providers, recognised by the shape of their chunks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from llama_index_streaming_ext.llm.finish.openai import chat_finish, responses_f
 from llama_index_streaming_ext.llm.finish.reasons import Finish, failure, field, items, normalised
 
 _NAMES = ("stop_reason", "finish_reason", "done_reason", "stopReason")
-"""What the reason is called by Anthropic, Google and Cohere, Ollama, and Bedrock."""
+"""The names of the finish reason at Anthropic, Google and Cohere, Ollama, and Bedrock."""
 _HOLDERS = ("delta", "message", "messageStop")
-"""Where it is, if not at the top."""
+"""The fields that may hold the finish reason if it is not at the top."""
 
 
 def finish_by_shape(raw: Any) -> Finish | None:
-    """What a chunk or an answer of any provider says of the end.
+    """Read the end of a call from a chunk or an answer of any provider.
 
     Args:
         raw: what OpenAI, a server like it, Anthropic, Google, Ollama, Bedrock or Cohere said, as

@@ -1,4 +1,4 @@
-"""How an LLM call ended, as its provider says it.
+"""The end of an LLM call, as its provider reports it.
 
 LlamaIndex shows it in `raw` only, so that a refusal, a cut-off answer and a failure look like short
 answers (U24). A `FinishReader` reads the raw chunks of one call.
@@ -75,12 +75,12 @@ class FinishReader:
 
     @property
     def refusal(self) -> str:
-        """What the model said when it refused, as far as it has come."""
+        """The text of the model's refusal so far."""
         return "".join(self._fragments)
 
     @property
     def finish(self) -> Finish | None:
-        """How the call ended, None if the provider has not said it (yet).
+        """The finish reason of the call; None if the provider has not reported it (yet).
 
         A refusal is known from its first fragment on, and `text` is then all of it so far.
         """

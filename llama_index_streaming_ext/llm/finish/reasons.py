@@ -1,4 +1,4 @@
-"""What providers say of the end of a call, in the words of this package."""
+"""Finish reasons of providers, translated into the words of this package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 
 class Finish(NamedTuple):
-    """What a provider says of the end of an LLM call, or one chunk's part of it."""
+    """The end of an LLM call as its provider reports it, or the part of one chunk."""
 
     reason: str
     """Why it ended: `stop`, `tool_calls`, `length`, `refusal`, `content_filter` or `failed`.
@@ -15,7 +15,7 @@ class Finish(NamedTuple):
     Other words of a provider are kept, in lower case.
     """
     text: str = ""
-    """What is said besides: the text of a refusal (of a chunk: its fragment), or of an error."""
+    """The text of a refusal (of a chunk: its fragment), or of an error."""
     code: str | None = None
     """The code of an error, or its type, where it has no code."""
 

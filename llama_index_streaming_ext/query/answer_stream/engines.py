@@ -90,21 +90,32 @@ from llama_index_streaming_ext.query.response.complete import (
     complete,
     finished,
 )
+from llama_index_streaming_ext.upstream.methods import is_cores_own
+from llama_index_streaming_ext.upstream.query_engines import (
+    AQUERY,
+    CUSTOM_ENGINES,
+    ENGINE_HOLDERS,
+    GRAPH,
+    INNER_ENGINE,
+    JOINS,
+    OTHER_TOOL,
+    QUERY,
+    ROUTED_ENGINES,
+    SELECTOR,
+    SQL_TOOL,
+    SUMMARIZER,
+    SYNTHESIZER,
+    VERBOSE,
+)
 from llama_index_streaming_ext.upstream.state import state_of
+from llama_index_streaming_ext.upstream.streaming_flags import STREAMING, SYNTHESIZERS
+from llama_index_streaming_ext.upstream.synthesizers import filters_answers, llm_of, output_cls_of
 
 __all__ = ["acomplete", "complete", "stream_last_call"]
 
 _Change = Callable[[Any], None]
 
 _BY = "llama_index_streaming_ext.query.answer_stream.engines"
-
-_ENGINES_IN = (
-    *("_query_engine", "_query_engines", "_custom_query_engines"),
-    *("_sql_query_tool", "_other_query_tool"),
-)
-"""Where core's engines hold others."""
-
-_SYNTHESIZERS_IN = ("_response_synthesizer", "_summarizer")
 
 _STREAMING = (Refine, TreeSummarize, SimpleSummarize, Generation)
 """The synthesizers that can stream, with those derived of them."""
@@ -128,8 +139,8 @@ def stream_last_call(engine_copy: Any, *, is_async: bool) -> None:
 
 def _stream(engine: Any, is_async: bool) -> None:
     """Have an engine, which is nobody else's, stream its answer."""
-    names = ("aquery", "_aquery") if is_async else ("query", "_query")
-    if not _is_cores(engine, names):
+    names = ("aquery", AQUERY) if is_async else ("query", QUERY)
+    if not _is_cores(engine, *names):
         return
     for kinds, change in _ROLES:
         if isinstance(engine, kinds):
@@ -139,18 +150,18 @@ def _stream(engine: Any, is_async: bool) -> None:
 
 def _complete(engine: Any) -> None:
     """Have an engine, which is nobody else's, give complete answers, and all that it holds."""
-    if _is_cores(engine, ("query", "_query", "aquery", "_aquery")):
+    if _is_cores(engine, "query", QUERY, "aquery", AQUERY):
         _silence(engine)
     _finish(engine)
 
 
 def _silence(engine: Any) -> None:
-    for name in _SYNTHESIZERS_IN:
+    for name in SYNTHESIZERS:
         _change_part(engine, name, _stream_not)
-    for name in _ENGINES_IN:
+    for name in ENGINE_HOLDERS:
         _change_part(engine, name, _complete)
     if isinstance(engine, BaseSQLTableQueryEngine | SQLJoinQueryEngine):
-        state_of(engine)["_streaming"] = False
+        state_of(engine)[STREAMING] = False
     if finds(engine):
         on_found(engine, change=_complete_all)
 
@@ -162,9 +173,9 @@ def _complete_all(engines: Sequence[Any], _: Sequence[Any] = ()) -> None:
 
 def _finish(engine: Any) -> None:
     """Have what still streams read to its end."""
-    for name in ("query", "_query"):
+    for name in ("query", QUERY):
         hook_method(engine, name, _finished, by=_BY)
-    for name in ("aquery", "_aquery"):
+    for name in ("aquery", AQUERY):
         hook_method(engine, name, _afinished, by=_BY)
 
 
@@ -181,21 +192,21 @@ async def _afinished(ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def _stream_synthesizer(engine: Any, is_async: bool) -> None:
     # U57: a verbose knowledge graph engine prints its response.
-    prints = isinstance(engine, KnowledgeGraphQueryEngine) and state_of(engine)["_verbose"]
-    _change_part(engine, "_response_synthesizer", _stream_not if prints else _stream_if_can)
+    prints = isinstance(engine, KnowledgeGraphQueryEngine) and state_of(engine)[VERBOSE]
+    _change_part(engine, SYNTHESIZER, _stream_not if prints else _stream_if_can)
 
 
 def _stream_own_call(engine: Any, is_async: bool) -> None:
-    state_of(engine)["_streaming"] = not isinstance(state_of(engine)["_llm"], StructuredLLM)
+    state_of(engine)[STREAMING] = not isinstance(llm_of(engine), StructuredLLM)
 
 
 def _stream_within(engine: Any, is_async: bool) -> None:
-    _change_part(engine, "_query_engine", lambda inner: _stream(inner, is_async))
+    _change_part(engine, INNER_ENGINE, lambda inner: _stream(inner, is_async))
 
 
 def _stream_after_parts(engine: Any, is_async: bool) -> None:
     _silence(engine)
-    _change_part(engine, "_response_synthesizer", _stream_if_can)
+    _change_part(engine, SYNTHESIZER, _stream_if_can)
 
 
 def _stream_if_never_tried_again(engine: Any, is_async: bool) -> None:
@@ -217,8 +228,8 @@ def _stream_selected(engine: Any, is_async: bool) -> None:
             _complete_all(candidates)
 
     _on_selected(engine, selected)
-    _change_part(engine, "_query_engines", change)
-    _change_part(engine, "_summarizer", _stream_if_can)
+    _change_part(engine, ROUTED_ENGINES, change)
+    _change_part(engine, SUMMARIZER, _stream_if_can)
 
 
 def _stream_found(engine: Any, is_async: bool) -> None:
@@ -230,7 +241,7 @@ def _stream_found(engine: Any, is_async: bool) -> None:
                 _stream(inner, is_async)
 
     on_found(engine, change=change)
-    _change_part(engine, "_summarizer", _stream_if_can)
+    _change_part(engine, SUMMARIZER, _stream_if_can)
 
 
 def _stream_made(engine: Any, is_async: bool) -> None:
@@ -243,7 +254,7 @@ def _stream_made(engine: Any, is_async: bool) -> None:
 
 def _stream_join(engine: Any, is_async: bool) -> None:
     others: list[Any] = []
-    joins = state_of(engine)["_use_sql_join_synthesis"]
+    joins = state_of(engine)[JOINS]
 
     def change(other: Any) -> None:
         _stream(other, is_async=False)
@@ -255,19 +266,19 @@ def _stream_join(engine: Any, is_async: bool) -> None:
 
     _on_selected(engine, selected)
     sql_change = _complete if joins else partial(_stream, is_async=False)
-    _change_part(engine, "_sql_query_tool", sql_change)
-    _change_part(engine, "_other_query_tool", change)
+    _change_part(engine, SQL_TOOL, sql_change)
+    _change_part(engine, OTHER_TOOL, change)
     _stream_own_call(engine, is_async)
 
 
 def _stream_root(engine: Any, is_async: bool) -> None:
     _silence(engine)
     state = state_of(engine)
-    root = state["_graph"].root_id
-    engines: dict[str, Any] = state["_custom_query_engines"]
+    root = state[GRAPH].root_id
+    engines: dict[str, Any] = state[CUSTOM_ENGINES]
     if root in engines:
         streaming = _changed(engines[root], lambda inner: _stream(inner, is_async=False))
-        state["_custom_query_engines"] = {**engines, root: streaming}
+        state[CUSTOM_ENGINES] = {**engines, root: streaming}
 
 
 _ROLES: tuple[tuple[Any, Callable[[Any, bool], None]], ...] = (
@@ -292,24 +303,23 @@ _ROLES: tuple[tuple[Any, Callable[[Any, bool], None]], ...] = (
 
 
 def _stream_if_can(synthesizer: Any) -> None:
-    if _is_cores(synthesizer, (*_ANSWERS, *(f"a{name}" for name in _ANSWERS))):
-        state_of(synthesizer)["_streaming"] = _can_stream(synthesizer)
+    if _is_cores(synthesizer, *_ANSWERS, *(f"a{name}" for name in _ANSWERS)):
+        state_of(synthesizer)[STREAMING] = _can_stream(synthesizer)
         check_structure(synthesizer)
         show_object(synthesizer)
 
 
 def _stream_not(synthesizer: Any) -> None:
-    if _is_cores(synthesizer, (*_ANSWERS, *(f"a{name}" for name in _ANSWERS))):
-        state_of(synthesizer)["_streaming"] = False
+    if _is_cores(synthesizer, *_ANSWERS, *(f"a{name}" for name in _ANSWERS)):
+        state_of(synthesizer)[STREAMING] = False
         hide_object(synthesizer)
 
 
 def _can_stream(synthesizer: Any) -> bool:
-    state = state_of(synthesizer)
     structured = (
-        isinstance(state["_llm"], StructuredLLM)
-        or state["_output_cls"] is not None
-        or state.get("_structured_answer_filtering", False)
+        isinstance(llm_of(synthesizer), StructuredLLM)
+        or output_cls_of(synthesizer) is not None
+        or filters_answers(synthesizer)
     )
     return isinstance(synthesizer, _STREAMING) and not structured
 
@@ -331,7 +341,7 @@ def _on_selected(engine: Any, tell: Callable[[list[int]], None]) -> None:
 
     hooks = {"select": select, "aselect": aselect}
     state = state_of(engine)
-    state["_selector"] = ObjectProxy(state["_selector"], hooks, by=_BY)
+    state[SELECTOR] = ObjectProxy(state[SELECTOR], hooks, by=_BY)
 
 
 def _change_part(holder: Any, name: str, change: _Change) -> None:
@@ -357,16 +367,12 @@ def _changed(part: Any, change: _Change) -> Any:
         return part
     copy: Any = twin(part)
     if isinstance(copy, QueryEngineTool):
-        _change_part(copy, "_query_engine", change)
+        _change_part(copy, INNER_ENGINE, change)
     else:
         change(copy)
     return copy
 
 
-def _is_cores(obj: object, names: Sequence[str]) -> bool:
-    """Whether what an object does in those methods is core's: else it is not known."""
-    return all(_home_of(type(obj), name).startswith("llama_index.core.") for name in names)
-
-
-def _home_of(cls: type, name: str) -> str:
-    return next((base.__module__ for base in cls.__mro__ if name in vars(base)), "")
+def _is_cores(obj: object, *names: str) -> bool:
+    """Return True if these methods of an object are core's, so that their work is known."""
+    return is_cores_own(type(obj), *names)

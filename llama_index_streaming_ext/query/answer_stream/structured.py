@@ -42,12 +42,20 @@ from llama_index_streaming_ext.query.llms.structured_answer import (
     making,
 )
 from llama_index_streaming_ext.upstream.state import state_of
+from llama_index_streaming_ext.upstream.synthesizers import (
+    AUPDATE,
+    COMPACTS,
+    LLM,
+    PROMPT_HELPERS,
+    UPDATE,
+    filters_answers,
+    llm_of,
+    output_cls_of,
+)
 
 _BY = "llama_index_streaming_ext.query.answer_stream.structured"
 _HIDDEN = f"{_BY}.hidden"
-_COMPACTS = ("_make_compact_text_chunks", "_make_compact_message_chunks")
 _ASKS = ("predict", "apredict", "structured_predict", "astructured_predict")
-_HELPERS = ("_prompt_helper", "_chat_prompt_helper")
 
 _Ask = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -55,12 +63,11 @@ _Named = dict[str, Any]
 
 
 def is_structured(synthesizer: Any) -> bool:
-    """Whether the answer of one of core's synthesizers is an object."""
-    state = state_of(synthesizer)
-    if state.get("_structured_answer_filtering", False):
-        # It asks for an object of core's own, and answers with a text.
+    """Return True if the answer of one of core's synthesizers is an object."""
+    if filters_answers(synthesizer):
         return False
-    return state["_output_cls"] is not None or isinstance(state["_llm"], StructuredLLM)
+    is_asked_for = output_cls_of(synthesizer) is not None
+    return is_asked_for or isinstance(llm_of(synthesizer), StructuredLLM)
 
 
 def check_structure(synthesizer: Any) -> None:
@@ -69,7 +76,7 @@ def check_structure(synthesizer: Any) -> None:
     Raises:
         NoStructuredAnswer: it cannot. Core would ask the LLM for all of it first.
     """
-    llm, output_cls = state_of(synthesizer)["_llm"], state_of(synthesizer)["_output_cls"]
+    llm, output_cls = llm_of(synthesizer), output_cls_of(synthesizer)
     if output_cls is not None and not _is_model(output_cls):
         raise NoStructuredAnswer(f"output_cls is to be a class of pydantic's, not {output_cls!r}.")
     if isinstance(synthesizer, Accumulate) and isinstance(llm, StructuredLLM):
@@ -90,15 +97,15 @@ def show_object(synthesizer: Any) -> None:
     making_one = _Making()
     if isinstance(synthesizer, Refine):
         # Private: there is no public hook. Canary: tests/upstream/test_query.py.
-        hook_method(synthesizer, "_update_response", making_one.step, by=_BY)
-        hook_method(synthesizer, "_aupdate_response", making_one.step, by=_BY)
-        _face(synthesizer, _HELPERS, {"repack": making_one.packed})
-        for name in _COMPACTS if isinstance(synthesizer, CompactAndRefine) else ():
+        hook_method(synthesizer, UPDATE, making_one.step, by=_BY)
+        hook_method(synthesizer, AUPDATE, making_one.step, by=_BY)
+        _face(synthesizer, PROMPT_HELPERS, {"repack": making_one.packed})
+        for name in COMPACTS if isinstance(synthesizer, CompactAndRefine) else ():
             hook_method(synthesizer, name, making_one.compacted, by=_BY)
     elif isinstance(synthesizer, TreeSummarize):
-        _face(synthesizer, _HELPERS, {"repack": making_one.summarized})
+        _face(synthesizer, PROMPT_HELPERS, {"repack": making_one.summarized})
     else:
-        _face(synthesizer, ("_llm",), dict.fromkeys(_ASKS, making_one.only))
+        _face(synthesizer, (LLM,), dict.fromkeys(_ASKS, making_one.only))
     hook_method(synthesizer, "synthesize", making_one.synthesize, by=_BY)
     hook_method(synthesizer, "asynthesize", making_one.asynthesize, by=_BY)
 
@@ -132,7 +139,7 @@ def _face(synthesizer: Any, names: tuple[str, ...], hooks: dict[str, Advice]) ->
 
 
 class _Making:
-    """What is put around the methods of one synthesizer, and of what it holds."""
+    """Advice around the methods of one synthesizer, and of its parts."""
 
     def __init__(self) -> None:
         self._synthesis = Synthesis()

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = "call"
-"""What LLMs are asked for where nothing is known."""
+"""The purpose of LLM calls of which nothing is known."""
 
 MEMORY = "memory"
-"""What LLMs are asked for while a memory is read or written."""
+"""The purpose of LLM calls while a memory is read or written."""
 
 
 class Span(NamedTuple):
-    """Where in the tree something happens."""
+    """A place in the tree of a query's work."""
 
     call_id: str
     """The work that it is a part of: the parent of what is announced here."""
     purpose: str
-    """What an LLM is asked for here: `synthesize`, `select`, ...; `call` where nothing is known."""
+    """The purpose of LLM calls here: `synthesize`, `select`, ...; `call` if nothing is known."""
 
 
 class _Entry(NamedTuple):
@@ -40,7 +40,7 @@ class _Entry(NamedTuple):
 _entered: ContextVar[_Entry | None] = ContextVar("llama_index_streaming_ext_place", default=None)
 
 Entered = Token["_Entry | None"]
-"""What leads back from a place."""
+"""The token that leads back from a place."""
 
 
 class Work:
@@ -80,7 +80,7 @@ class Work:
         return f"{self.query_id}-{next(self._numbers)}"
 
     def current(self) -> Span:
-        """Where the caller is; the query itself where the context knows of no place in it."""
+        """Return the place of the caller; the query itself if the context knows no other."""
         entry = _entered.get()
         while entry is not None:
             if entry.work is self:

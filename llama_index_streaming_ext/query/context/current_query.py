@@ -1,4 +1,4 @@
-"""Which query is at work in a context, and whether one of its LLMs is being asked there."""
+"""The query that is at work in a context, and the LLM call that it may be inside of."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QueryScope:
         self.going_on: dict[str, dict[str, Any]] = {}
 
     def of(self, kind: str) -> dict[str, Any]:
-        """What is going on of a kind, by the ids of the spans."""
+        """The open work of each kind, by the ids of the spans."""
         return self.going_on.setdefault(kind, {})
 
 
@@ -45,7 +45,7 @@ _asking: ContextVar[QueryScope | None] = ContextVar(
 )
 
 innermost = _within.get
-"""What was the innermost query in this context, None outside of all: the quickest look there is.
+"""The innermost query in this context; None outside of all. This is the quickest look.
 
 It may be over. Whoever is called for every token of a process looks here first.
 """
@@ -118,6 +118,6 @@ def call_inside_llm_call(make: Callable[[], _T]) -> _T:
 
 
 def is_inside_llm_call() -> bool:
-    """Whether what is done here is done by an LLM of the query that is seen already."""
+    """Return True if this context is inside an LLM call of the query that is seen already."""
     query = _asking.get()
     return query is not None and query is current_query()

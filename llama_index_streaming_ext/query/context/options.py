@@ -1,4 +1,4 @@
-"""How an LLM is set within a query, and what stops its calls."""
+"""The options of an LLM within a query, and the signals that stop its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llama_index_streaming_ext.threads.stop_signal import StopSignal
 
 
 class Stop(NamedTuple):
-    """What stops the calls of a query."""
+    """The signals that stop the calls of a query."""
 
     signal: StopSignal | None
     """Stops them; None for calls that go on."""
@@ -24,7 +24,7 @@ class Stop(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions(Options):
-    """How an LLM is set within a query.
+    """The options of an LLM within a query.
 
     Attributes:
         stop: stops its calls.
@@ -39,5 +39,5 @@ class QueryOptions(Options):
 
     @property
     def stops_tasks(self) -> Stop:
-        """What stops async calls."""
+        """The signal that stops async calls."""
         return Stop(self.stop, self.loop)

@@ -75,7 +75,7 @@ CONTAINERS: tuple[type, ...] = (dict, list, tuple)
 
 
 class CopyRule(Enum):
-    """What a copy does with the instances of a class."""
+    """The treatment of the instances of a class in a copy."""
 
     LLM = auto()
     """They are wrapped."""

@@ -15,7 +15,7 @@ from llama_index_streaming_ext.query.engine_copy.shapes import shape_of
 _T = TypeVar("_T")
 
 _MANY = 1000
-"""How many containers are looked into in all: rows of data held by an engine are no parts."""
+"""The number of containers that are searched in all: rows of data in an engine are no parts."""
 
 
 def copy_of(

@@ -1,4 +1,4 @@
-"""How something is put around the methods of one object, and of no other of its class.
+"""Advice around the methods of one object, and of no other object of its class.
 
 Where the object is the query's own, its method is shadowed by a `Shadow`, an attribute of that
 name. Where it may be the user's, whoever holds it gets a `Face` of it instead. Either way what is
@@ -79,7 +79,7 @@ class MethodHook:
         return shadow
 
     def is_by(self, by: object) -> bool:
-        """Whether this, or one around which it is, was put there by `by`."""
+        """Return True if this hook, or one that it wraps, was made by `by`."""
         return self.by is by or (isinstance(self._inner, MethodHook) and self._inner.is_by(by))
 
     def _method(self) -> Callable[..., Any]:
@@ -106,7 +106,7 @@ def hook_method(owner: object, name: str, around: Advice, *, by: object) -> None
 
 
 class ObjectProxy:
-    """What stands for an object: the object itself, with something around some of its methods.
+    """A proxy of an object, with advice around some of its methods.
 
     `isinstance` takes it for the object. What is set on it is set on the object.
     """
@@ -147,19 +147,19 @@ class _Hooked:
 
 
 def is_face(obj: object, by: object = None) -> bool:
-    """Whether it is the face of something, and one made by `by` if that is given."""
+    """Return True if an object is a proxy, made by `by` if that is given."""
     return type(obj) is ObjectProxy and (
         by is None or object.__getattribute__(obj, "_face_by") is by
     )
 
 
 def part_of(face: object) -> Any:
-    """What a face stands for."""
+    """Return the object that a proxy stands for."""
     return object.__getattribute__(face, "_face_part")
 
 
 def hooks_of(face: object) -> Mapping[str, Advice]:
-    """What a face puts around methods, by their names."""
+    """Return the advice of a proxy by the names of the methods."""
     return object.__getattribute__(face, "_face_hooks")
 
 

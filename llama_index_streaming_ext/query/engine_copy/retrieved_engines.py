@@ -41,7 +41,7 @@ _BY = "llama_index_streaming_ext.query.engine_copy.retrieved_engines"
 
 
 class _Finding(NamedTuple):
-    """What is done with what an engine finds. Never changed: twins of the engine share it."""
+    """The handling of the engines that an engine retrieves. It never changes: copies share it."""
 
     prepare: Prepare = twin
     changes: tuple[Change, ...] = ()

@@ -25,7 +25,7 @@ CopyOf = Callable[[Any], Any]
 
 
 class Shape(Protocol):
-    """How the objects of a class are looked into and made anew."""
+    """The way to read the objects of a class, and to make new ones."""
 
     def held(self, obj: Any) -> Sequence[Any]:
         """Return what `obj` holds and its copy may have to hold otherwise."""

@@ -1,4 +1,4 @@
-"""How queries end: their last event, and what their log says of the end."""
+"""Ends of queries: the last event, and the ending in the log."""
 
 from __future__ import annotations
 

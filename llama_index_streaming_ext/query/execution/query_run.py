@@ -130,7 +130,7 @@ class QueryRun:
         self._raise_if_nothing_came()
 
     def ready_sync(self) -> None:
-        """What `ready` does, in a thread that may block; Ctrl-C stops the query."""
+        """Wait until the answer begins, in a thread that may block; Ctrl-C stops the query."""
         try:
             self._ready.wait_sync()
         except BaseException:
@@ -152,7 +152,7 @@ class QueryRun:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """True if the query has ended, in whatever way."""
         return self.stream.closed
 
     async def wait(self) -> None:
@@ -161,7 +161,7 @@ class QueryRun:
         await self.stream.ended()
 
     def wait_sync(self) -> None:
-        """What `wait` does, in a thread that may block."""
+        """Wait for the end, in a thread that may block."""
         if not self.done:
             refuse_on_background_loop()
         self.stream.backpressure.lift()
@@ -186,7 +186,7 @@ class QueryRun:
             return
 
     def stopped_sync(self, timeout: float = _PATIENCE) -> None:
-        """What `stopped` does, in a thread that may block.
+        """Wait until a stopped query is at rest, in a thread that may block.
 
         Args:
             timeout: seconds to wait at most.
@@ -222,7 +222,7 @@ class QueryRun:
             self.stream.append_delta(series, delta)
 
     def takes_answer(self, call_id: str, parent_id: str | None) -> bool:
-        """Whether a call that begins now writes the answer, word for word; once."""
+        """Return True, once, if a call that begins now writes the answer word for word."""
         with self._writing:
             if not self.said_by_call or self._taken or self.answer.deltas:
                 return False
@@ -240,7 +240,7 @@ class QueryRun:
             self._ready.open()
 
     def has_room(self) -> bool:
-        """Whether the answer's readers are certainly near enough."""
+        """Return True if the answer's readers are certainly near enough."""
         return self.stream.last_seq < self._allowed and not self.stop_signal.stopped
 
     async def room(self) -> int:
@@ -255,7 +255,7 @@ class QueryRun:
         return left - left // 4 - 1
 
     def room_sync(self) -> None:
-        """What `room` does, in a thread that may block."""
+        """Wait for room, in a thread that may block."""
         self.stop_signal.check()
         if self.stream.last_seq >= self._allowed:
             self._allowed = self.stream.backpressure.wait_for_fastest_sync(self.max_lead)
@@ -323,7 +323,7 @@ class QueryRun:
             await reading.aclose()
 
     def _show_sync(self, response: Any) -> None:
-        """What `_show` does, in the thread of a sync engine."""
+        """Write the answer of a sync engine, in its thread."""
         self._answered(response)
         reading = deltas_sync(response)
         try:

@@ -1,4 +1,4 @@
-"""Which LLM to ask on a loop in place of one that may be bound to another.
+"""The LLM to ask on an event loop in place of one that may be bound to another loop.
 
 A sync call of an LLM cannot be cancelled, so within a query the async method is called in its
 place, on the background loop. That is the same only where the same server gets the same request
@@ -154,7 +154,7 @@ def _copied(llm: Any, loop: AbstractEventLoop, replaced: PrivateAttribute[Any]) 
 
 
 def _is_of_the_class(client: Any, ours: Any) -> bool:
-    """Whether a client is none that the user gave.
+    """Return True if a client was made by its class, and not given by the user.
 
     The classes do not tell the clients that they make (`OpenAI` at its first call) from those that
     they are given. So one counts as theirs if it is as they would make it, or once was.
@@ -183,7 +183,7 @@ def _itself(llm: Any, loop: AbstractEventLoop) -> LLM:
 
 
 class _Ways(NamedTuple):
-    """How to make the LLM to ask."""
+    """The ways to make the LLM that is asked."""
 
     for_sync: MakeLoopLLM
     for_async: MakeLoopLLM

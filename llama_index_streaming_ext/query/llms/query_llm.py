@@ -46,7 +46,7 @@ class Asked(Protocol):
     max_lead: int
 
     def takes_answer(self, call_id: str, parent_id: str | None) -> bool:
-        """Whether a call that begins now writes the answer, word for word; once."""
+        """Return True, once, if a call that begins now writes the answer word for word."""
         ...
 
     def write_answer(self, delta: str) -> None:
@@ -54,7 +54,7 @@ class Asked(Protocol):
         ...
 
     def has_room(self) -> bool:
-        """Whether the answer's readers are certainly near enough."""
+        """Return True if the answer's readers are certainly near enough."""
         ...
 
     async def room(self) -> int:
@@ -62,7 +62,7 @@ class Asked(Protocol):
         ...
 
     def room_sync(self) -> None:
-        """What `room` does, in a thread that may block."""
+        """Wait for room, in a thread that may block."""
         ...
 
     def write(self, event: Event) -> None:
@@ -83,7 +83,7 @@ class Asked(Protocol):
 
 
 class QueryCallObserver(CallObserver):
-    """Where the calls of a query are made, whatever context they are made in.
+    """The observer of the LLM calls of a query, whatever context they are made in.
 
     Args:
         query: the query.
@@ -129,11 +129,11 @@ class QueryCallObserver(CallObserver):
         self._query.write(started.model_copy(update=shown))
 
     def owns_text(self, call_id: str) -> bool:
-        """Whether the call's text is the answer, which is then written here and not by core."""
+        """Return True if the call's text is the answer, which is then written here."""
         return call_id == self._taken
 
     def text_sink(self, call_id: str) -> TextSink:
-        """What a call tells its text to; one that is the answer, and nothing else, at once."""
+        """Return the sink of a call's text; that of the answer writes it at once."""
         if call_id != self._taken or call_id in self._objects:
             return self.on_text
         write = self._query.write_answer
@@ -145,7 +145,7 @@ class QueryCallObserver(CallObserver):
         return tell
 
     def has_room(self) -> bool:
-        """Whether the answer's readers are certainly near enough."""
+        """Return True if the answer's readers are certainly near enough."""
         return not self._query.answering or self._query.has_room()
 
     async def wait_for_room(self, lead: int) -> int:
@@ -153,7 +153,7 @@ class QueryCallObserver(CallObserver):
         return await self._query.room() if self._waits() else 0
 
     def wait_for_room_sync(self, lead: int) -> None:
-        """What `room` does, in a thread that may block."""
+        """Wait for room, in a thread that may block."""
         if self._waits():
             self._query.room_sync()
 
@@ -294,7 +294,7 @@ class QueryLLM(ObjectLLM):
 
 
 class QueryToolLLM(QueryLLM, ObjectToolLLM):
-    """What it has besides, where the inner LLM calls functions."""
+    """The additional methods of a wrapper whose inner LLM calls functions."""
 
     if not TYPE_CHECKING:
         __slots__ = ()
@@ -315,7 +315,7 @@ def in_query(llm: LLM, options: QueryOptions) -> LLM:
 
 
 def _is_shown(method: str, options: QueryOptions) -> bool:
-    """Whether a call that is not streamed is streamed all the same, to show what it says."""
+    """Return True if a call that is not streamed is streamed all the same, to show its text."""
     asked = asked_object()
     if asked is None:
         return options.show_calls

@@ -40,7 +40,7 @@ async def stoppable(chunks: AsyncGenerator[Any, None], stop: Stop) -> AsyncGener
 
 
 async def or_stopped(answering: Awaitable[Any], stop: Stop) -> Any:
-    """What is awaited, unless the query is stopped: then the waiting task is cancelled."""
+    """Wait for an awaitable; cancel the waiting task if the query is stopped."""
     remove = _cancel_with(stop)
     try:
         return await answering

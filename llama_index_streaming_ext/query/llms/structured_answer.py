@@ -71,7 +71,7 @@ def hidden() -> Generator[None, None, None]:
 
 
 def is_hidden() -> bool:
-    """Whether what is made here is not the answer."""
+    """True if the object that is made here is not the answer."""
     return _hidden.get()
 
 
@@ -148,7 +148,7 @@ class AskedObject:
             self.synthesis.failure = self._said_of(error)
 
     def _said_of(self, error: Exception) -> Exception:
-        """What to raise of an error that core may keep to itself."""
+        """Return the error to raise for one that core may keep to itself."""
         if not isinstance(error, ValueError | TypeError):
             return error
         if self.incomplete is not None:

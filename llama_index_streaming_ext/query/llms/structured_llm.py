@@ -1,4 +1,4 @@
-"""What an LLM within a query does when it is asked for an object."""
+"""LLMs within a query that are asked for an object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llama_index_streaming_ext.query.llms.structured_answer import (
 
 
 class ObjectSite(Protocol):
-    """Where an LLM within a query is asked."""
+    """The query options of an LLM within a query."""
 
     def show(self, asked: AskedObject, output: Output | None) -> None:
         """Show what there is of an object, unless nothing is new."""
@@ -64,7 +64,7 @@ class ObjectLLM(StreamingLLM):
 
 
 class ObjectToolLLM(ObjectLLM, StreamingToolLLM):
-    """What it has besides, where the inner LLM calls functions."""
+    """The additional methods of a wrapper whose inner LLM calls functions."""
 
     if not TYPE_CHECKING:
         __slots__ = ()
@@ -79,7 +79,7 @@ class ObjectToolLLM(ObjectLLM, StreamingToolLLM):
 
 
 def _shown_by(llm: StreamingLLM) -> Callable[[AskedObject, Output | None], None]:
-    """What shows objects in the log of the query that an LLM is asked in."""
+    """Return the function that writes objects into the log of the query of an LLM."""
     site = cast("ObjectSite | None", llm.streaming_options.site)
     return site.show if site is not None else _unseen
 

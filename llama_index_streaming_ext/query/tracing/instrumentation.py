@@ -1,4 +1,4 @@
-"""What core's instrumentation tells of a query: its retrievals, and LLM calls not seen otherwise.
+"""Core's instrumentation events of a query: retrievals, and LLM calls that are not seen otherwise.
 
 A retriever is asked in many ways, by engines and by other retrievers, and it may be the user's own
 object, which is not to be touched. But all of them tell core's dispatcher when they start and end.
@@ -44,7 +44,7 @@ class _Open(NamedTuple):
 
 @contextmanager
 def tracking(work: Work) -> Generator[None]:
-    """What is done in this context, and in what runs in copies of it, is that query's.
+    """Attribute the work in this context, and in copies of it, to a query.
 
     Each retrieval is a place in the tree, so that what a retriever asks an LLM, or another
     retriever, is seen to be a part of it.
@@ -138,7 +138,7 @@ _TAKES: dict[type[BaseEvent], Callable[[QueryScope, Any], object]] = {
 
 
 def text_of(query: QueryType) -> str:
-    """What is asked, as text."""
+    """Return the question as text."""
     return query if isinstance(query, str) else query.query_str
 
 

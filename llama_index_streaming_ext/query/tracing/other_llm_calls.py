@@ -132,7 +132,7 @@ def _started(query: QueryScope, event: _Starts) -> None:
 
 
 def _is_within_a_call(query: QueryScope, span_id: str | None) -> bool:
-    """Whether an LLM answers by another of its methods, or by another LLM."""
+    """Return True if an LLM answers by another of its methods, or by another LLM."""
     spans, calls, parts = map(query.of, ("llm spans", "calls", "parts of calls"))
     while span_id is not None:
         if span_id in calls or span_id in parts:
@@ -142,7 +142,7 @@ def _is_within_a_call(query: QueryScope, span_id: str | None) -> bool:
 
 
 def _is_begun_late(query: QueryScope, span_id: str, llm: LLM, asked: Any) -> bool:
-    """Whether it is a stream by which the LLM answers that has been asked for an async one.
+    """Return True if a stream is the sync one by which an LLM answers an async request.
 
     `CustomLLM` asks itself when the first chunk is wanted, long after its method has returned.
     """
@@ -231,4 +231,4 @@ CALL_EVENTS: dict[type[BaseEvent], Callable[[QueryScope, Any], None]] = {
     LLMCompletionEndEvent: _ended,
     ExceptionEvent: lambda query, event: _failed(query, event.span_id, event.exception),
 }
-"""What takes core's events of LLM calls to the query, but of those that are seen already."""
+"""The handler that gives core's events of LLM calls to the query, except for calls seen already."""

@@ -1,4 +1,4 @@
-"""What the parts of an engine do, written into the log of the query that they do it for.
+"""The work of an engine's parts, written into the log of their query.
 
 `observe` puts something around the methods of the parts of a query's own copy of an engine:
 
@@ -61,10 +61,10 @@ from llama_index_streaming_ext.upstream.query_engines import (
 from llama_index_streaming_ext.upstream.state import state_of
 
 _HOLDERS = (BaseQueryEngine, BaseChatEngine, BaseSynthesizer, BaseQueryTransform)
-"""What a query always has its own copies of, so that it can be changed (U60)."""
+"""The classes of which a query always has copies of its own, which may be changed (U60)."""
 
 _FACED = (BaseSelector, BaseQuestionGenerator, BaseEvaluator, BaseNodePostprocessor)
-"""What may be the user's own object, if no LLM is in it."""
+"""The classes whose objects may be the user's own if they hold no LLM."""
 
 _PARTS = (*_HOLDERS, *_FACED, BaseRetriever, QueryEngineTool)
 
@@ -85,7 +85,7 @@ def observe(engine: Any, work: Work, *, prepare: Prepare | None = None) -> None:
 
 
 class _Observer:
-    """Who goes through the parts of one engine."""
+    """The visitor of the parts of one engine."""
 
     def __init__(self, work: Work, prepare: Prepare | None) -> None:
         self._work = work
@@ -111,7 +111,7 @@ class _Observer:
             on_found(holder, prepare=self._prepare, change=self._watch_found)
 
     def _watched(self, held: Any) -> Any:
-        """What a holder is to hold instead, which may be the same."""
+        """Return the part that a holder is to hold instead; it may be the same."""
         if type(held) in (list, tuple):
             return self._each(cast("Sequence[Any]", held))
         if type(held) is dict:

@@ -14,8 +14,8 @@ from llama_index_streaming_ext.testing.contracts.watched import clock_and_chance
 from llama_index_streaming_ext.testing.recording.timeline import kind_of
 
 Secret: TypeAlias = Literal["errors", "prompts", "raw_output"]
-"""What does not leave a process by default: the text of exceptions, the messages that the LLM was
-asked, and what tools returned in Python."""
+"""Data that does not leave a process by default: the text of exceptions, the messages of prompts,
+and the Python objects that tools return."""
 
 
 class Encoder(Protocol):
