@@ -46,6 +46,18 @@ def is_idle(thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
     return waits(frame.f_locals) if waits is not None else _waits_for_item(frame)
 
 
+def is_runnable(thread: threading.Thread) -> bool:
+    """Return True if a thread runs, or waits for nothing but a processor.
+
+    Only Linux tells; elsewhere the answer is False.
+    """
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"R"
+    except OSError:
+        return False  # another system, or the thread has ended
+
+
 def is_in(code: CodeType, thread: threading.Thread, frames: dict[int, FrameType]) -> bool:
     """Return True if a thread is executing a function, itself or what it calls."""
     frame = frames.get(thread.ident or 0)

@@ -25,6 +25,7 @@ from llama_index_streaming_ext.testing.clock.threads import (
     idle_threads,
     is_idle,
     is_in,
+    is_runnable,
     told,
 )
 from llama_index_streaming_ext.testing.network import checked_connects
@@ -278,8 +279,19 @@ class VirtualClock:
             # A thread may have been interrupted after it took its job out of a queue, and before
             # that can be seen.
             _real_sleep(_SETTLE)
-            holders = self._at_work()
+            holders = self._at_work() or self._runnable()
         return holders
+
+    def _runnable(self) -> list[str]:
+        """Return the threads, in words, that look idle and are about to go on.
+
+        A thread that has taken its job has got the interpreter while this one slept, or waits for
+        a processor, which may take long on a busy machine.
+        """
+        frames, me = frames_of_threads(), threading.get_ident()
+        with self._lock:
+            others = [t for t in self._known if t.ident not in (me, *self._parked)]
+        return [told(t, frames) for t in others if is_runnable(t)]
 
     def _at_work(self) -> list[str]:
         frames = frames_of_threads()
