@@ -43,9 +43,18 @@ def begin_anew(agent: Any, ctx: Context[Any]) -> None:
     """
     if is_before_its_run(ctx) and not ctx.is_running:
         return  # nothing was broken off, and no time is gone
+    try:
+        store = ctx.store
+    except RuntimeError:
+        return  # a runtime whose contexts have no store of their own
     # The run gets it by `memory=`. Here it would be serialised, which core's memories cannot all.
-    at_once(ctx.store.set("memory", None))
-    kept = ctx.to_dict()
+    memory = at_once(store.get("memory", default=None))
+    at_once(store.set("memory", None))
+    try:
+        kept = ctx.to_dict()
+    except BaseException:
+        at_once(store.set("memory", memory))
+        raise
     values = stored_values(kept)
     if values is not None:
         for key in (*_OF_ONE_TURN, *_turn_keys(agent)):
